@@ -1,0 +1,1 @@
+"""What everything else stands on: commands, the voice, errors, git, dotenv, tools, and where things are."""

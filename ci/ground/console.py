@@ -1,0 +1,59 @@
+"""The only voice. Results go to stdout, everything about the way there to stderr.
+
+A fault is `error:` then `hint:`, lower case, no full stop. Colour only on a terminal, and never with NO_COLOR.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+RED, GREEN, CYAN, DIM = "31", "32", "36", "2"
+
+
+def say(line: str = "") -> None:
+    """Print one line of the result."""
+    print(line)  # noqa: T201, this is the place
+
+
+def emit(text: str) -> None:
+    """Write a result exactly as it is, such as decrypted lines."""
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.flush()
+
+
+def done(what: str, about: str = "") -> None:
+    """Report one step as done."""
+    _note(_paint(GREEN, "✓", sys.stderr), what, about)
+
+
+def doing(what: str, about: str = "") -> None:
+    """Report a step that takes a while as begun."""
+    _note(_paint(CYAN, "·", sys.stderr), what, about)
+
+
+def error(message: str, hint: str, detail: Iterable[str] = ()) -> None:
+    """Report a fault: what happened, what cures it, and the lines that show it."""
+    for line in detail:
+        print(_paint(DIM, f"  | {line}", sys.stderr), file=sys.stderr)  # noqa: T201
+    print(f"{_paint(RED, 'error:', sys.stderr)} {message}", file=sys.stderr)  # noqa: T201
+    print(f"{_paint(CYAN, 'hint:', sys.stderr)} {hint}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings, as wide as they need to be."""
+    cells = [list(headings), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    for number, row in enumerate(cells):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        say(_paint(DIM, line, sys.stdout) if number == 0 else line)
+
+
+def _note(mark: str, what: str, about: str) -> None:
+    print(f"{mark} {what:<9} {_paint(DIM, about, sys.stderr)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _paint(colour: str, text: str, stream: TextIO) -> str:
+    if "NO_COLOR" in os.environ or not stream.isatty() or not text:
+        return text
+    return f"\033[{colour}m{text}\033[0m"

@@ -1,0 +1,162 @@
+"""Everything that can go wrong: one class each, its exit code, and the cure in the hint of every raise.
+
+Codes 0, 1 and 2 are the gates' (clean, findings, could not run) and 3 is a plan's (changes). `reported` is the
+only place that catches and exits; a test holds that the codes are unique.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ci.ground import console
+
+
+class LockstepError(Exception):
+    """A fault with a message, a hint that cures it, and lines of detail such as a log's end."""
+
+    code = 70
+
+    def __init__(self, message: str, hint: str, detail: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.detail = tuple(detail)
+
+
+class UsageError(LockstepError):
+    """The command line asks for something that does not exist."""
+
+    code = 64
+
+
+class ToolMissingError(LockstepError):
+    """A program is not installed, or cannot be."""
+
+    code = 10
+
+
+class ToolMismatchError(LockstepError):
+    """A program has the wrong version or its file the wrong checksum."""
+
+    code = 11
+
+
+class CommandError(LockstepError):
+    """A program failed in a way that nothing more is known of."""
+
+    code = 12
+
+
+class ConfigurationError(LockstepError):
+    """schema.yaml, environments.yaml or a plain file is wrong."""
+
+    code = 13
+
+
+class NoIdentityError(LockstepError):
+    """There is no identity for the environment here."""
+
+    code = 20
+
+
+class WrongIdentityError(LockstepError):
+    """The identity at hand is not among the file's recipients."""
+
+    code = 21
+
+
+class TamperedError(LockstepError):
+    """A sealed file was changed by something other than sops."""
+
+    code = 22
+
+
+class NotSealedError(LockstepError):
+    """A sealed file is missing or is not sops' format."""
+
+    code = 23
+
+
+class DirtyValueError(LockstepError):
+    """A value holds something that does not survive an env file."""
+
+    code = 24
+
+
+class BadValueError(LockstepError):
+    """A value does not fit the schema, or its key is not there."""
+
+    code = 25
+
+
+class IdentityExistsError(LockstepError):
+    """An identity would be overwritten, or the repository belongs to somebody already."""
+
+    code = 26
+
+
+class EditError(LockstepError):
+    """An edit could not be made without risk, or the editor failed."""
+
+    code = 27
+
+
+class LockedError(LockstepError):
+    """Somebody else is deploying this environment."""
+
+    code = 40
+
+
+class PortInUseError(LockstepError):
+    """A port that the environment needs belongs to somebody else."""
+
+    code = 41
+
+
+class StartError(LockstepError):
+    """A server or a service did not start or did not become healthy."""
+
+    code = 42
+
+
+class MigrationError(LockstepError):
+    """The database's schema could not be brought to the release's revision."""
+
+    code = 43
+
+
+class SmokeError(LockstepError):
+    """The release runs, but a message did not come through."""
+
+    code = 44
+
+
+class NotRunningError(LockstepError):
+    """The environment is not running here."""
+
+    code = 45
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Say what went wrong and exit with its code; `LOCKSTEP_DEBUG=1` lets a bug's traceback through."""
+    try:
+        yield
+    except LockstepError as error:
+        console.error(str(error), error.hint, error.detail)
+        raise SystemExit(error.code) from None
+    except KeyboardInterrupt:
+        console.error("interrupted", "run the same command again, it goes on from what is there")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os._exit(141)  # the reader is gone, and Python would complain once more while it flushes
+    except Exception as error:
+        if os.environ.get("LOCKSTEP_DEBUG"):
+            raise
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
+        # Only the kind and the place: the text of a foreign exception can hold a value.
+        console.error(f"a bug in lockstep, {type(error).__name__} at {where}", "LOCKSTEP_DEBUG=1 shows more")
+        raise SystemExit(LockstepError.code) from None

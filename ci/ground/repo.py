@@ -1,0 +1,66 @@
+"""Where things are in a checkout."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ci.ground import errors
+from config import environments, schema
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A checkout that has this layout; every path that anything needs comes from here."""
+
+    root: Path
+
+    @cached_property
+    def schema(self) -> schema.Schema:
+        """The checkout's schema; ConfigurationError names everything that is wrong with it."""
+        try:
+            return schema.read(self.root / "config/schema.yaml")
+        except schema.SchemaError as error:
+            hint = "mend config/schema.yaml, its rules are described in config/schema.py"
+            raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
+
+    @cached_property
+    def environments(self) -> environments.Environments:
+        """The checkout's environments; ConfigurationError says what is wrong with them."""
+        try:
+            return environments.read(self.root / "config/environments.yaml")
+        except environments.EnvironmentsError as error:
+            hint = "mend config/environments.yaml"
+            raise errors.ConfigurationError("the environments are wrong", hint, error.problems) from None
+
+    def plain(self, environment: str) -> Path:
+        """The plain values of an environment."""
+        return self.root / f"config/{environment}.env"
+
+    def vault(self, environment: str) -> Path:
+        """The folder that holds .sops.yaml and secrets/: the checkout, or for `local` a folder outside git."""
+        return self.state if environment == LOCAL else self.root
+
+    def sealed(self, environment: str) -> Path:
+        """The sealed values of an environment."""
+        return self.vault(environment) / f"secrets/{environment}.enc.env"
+
+    @property
+    def state(self) -> Path:
+        """Everything that belongs to `local` on this machine alone, ignored by git."""
+        return self.root / ".local"
+
+    @property
+    def tools(self) -> Path:
+        """The folder of the pinned programs."""
+        return self.root / ".tools/bin"
+
+    def tool(self, name: str) -> Path:
+        """Return the path of a pinned program."""
+        return self.tools / name
+
+
+def here() -> Repo:
+    """Return the checkout that this code stands in."""
+    return Repo(Path(__file__).resolve().parents[2])
