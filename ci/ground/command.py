@@ -12,7 +12,12 @@ from ci.ground import errors
 
 # What a program may inherit. Anything else, such as SOPS_AGE_RECIPIENTS or GIT_DIR, would change what it does.
 INHERITED = frozenset(
-    ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "COLUMNS", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOFLAGS", "GOPATH", "GOCACHE", "GOMODCACHE", "GOTOOLCHAIN"]
+    """
+    PATH HOME USER LOGNAME TMPDIR LANG LANGUAGE LC_ALL LC_CTYPE TZ TERM COLUMNS NO_COLOR DISPLAY WAYLAND_DISPLAY
+    HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO
+    GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOFLAGS GOPATH GOCACHE GOMODCACHE GOTOOLCHAIN
+    """.split()  # noqa: SIM905, as a list it is thirty lines
 )
 
 
@@ -78,3 +83,12 @@ def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd
             f"exit code {result.code} from {line}", "the lines above are its own words", shown
         )
     return result.stdout.decode()
+
+
+def interactive(argv: Sequence[str | Path], *, cwd: Path | None = None) -> int:
+    """Hand the terminal to a program, such as an editor, and return its exit code."""
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.run(words, env=environment(), cwd=cwd, check=False).returncode  # noqa: S603
+    except FileNotFoundError:
+        raise errors.ToolMissingError(f"{words[0]} is not installed", "set EDITOR to one that is") from None

@@ -1,0 +1,30 @@
+"""Files that are either as they were or as they should be."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Write a file whole: beside it first, then over it in one move, so that no reader sees half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def create(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that must not be there yet, readable by nobody else from its first byte; FileExistsError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        os.fsync(file.fileno())

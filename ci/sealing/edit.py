@@ -1,0 +1,150 @@
+"""Changes of one environment's sealed values. Each ends with the file changed whole, or as it was."""
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ci.ground import command, dotenv, errors, files
+from ci.ground.repo import Repo
+from ci.sealing import environment, identity, sops
+
+# What keeps well-known editors from writing what they edit anywhere but into the file itself.
+QUIET = {
+    "vi": ["-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile"],
+    "vim": ["-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile"],
+    "nvim": ["-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile"],
+}
+
+
+def encrypt(repo: Repo, name: str, text: str) -> list[str]:
+    """Seal the lines of an env file as all of an environment's secrets and return their keys.
+
+    Every value is checked first. The file gets a new data key, so every line of it changes.
+    """
+    environment.known(repo, name)
+    values, problems = dotenv.parse(text.encode(errors="surrogateescape"))
+    if problems:
+        raise errors.DirtyValueError(
+            "what came in is no clean env file, nothing was sealed",
+            "one KEY=value a line; no quotes, blanks or export around it",
+            [str(problem) for problem in problems],
+        )
+    if not values:
+        raise errors.DirtyValueError("nothing came in, nothing was sealed", "give KEY=value lines on stdin")
+    for key, value in values.items():
+        check(repo, name, key, value)
+    files.replace(repo.sealed(name), seal(repo, name, values))
+    return list(values)
+
+
+def seal(repo: Repo, name: str, values: Mapping[str, str], vault: Path | None = None) -> str:
+    """Return the ciphertext of a whole file for the recipients of the environment's rule; writes nothing."""
+    vault = vault or repo.vault(name)
+    rules = vault / ".sops.yaml"
+    relative = f"secrets/{name}.enc.env"
+    if not rules.exists():
+        raise errors.NotSealedError(f"{rules} is not there", "inv init makes it")
+    try:
+        return sops.call(repo, sops.encrypt(rules, relative), text=dotenv.render(values), cwd=vault)
+    except errors.NotSealedError:
+        raise errors.NotSealedError(f"no usable rule for {relative} in .sops.yaml", "inv init makes one") from None
+
+
+def put(repo: Repo, name: str, key: str, value: str) -> None:
+    """Set one secret; the other lines of the file stay as they are."""
+    environment.known(repo, name)
+    check(repo, name, key, value)
+    if not repo.sealed(name).exists():
+        files.replace(repo.sealed(name), seal(repo, name, {key: value}))
+        return
+    _change(repo, name, {key: value}, [])
+
+
+def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
+    """Open the secrets in an editor, in memory only; return the keys that were set and those removed.
+
+    The file that the editor sees lies in a folder that the kernel keeps in memory; EditError where there is none.
+    """
+    environment.known(repo, name)
+    before = {key: value.reveal() for key, value in environment.sealed(repo, name).items()}
+    with _memory() as folder:
+        file = folder / f"{name}.env"
+        files.create(file, dotenv.render(before).encode())
+        _run_editor(editor, file)
+        after, problems = dotenv.parse(file.read_bytes())
+    if problems:
+        raise errors.DirtyValueError(
+            "the edited text is no clean env file, the sealed file is as it was",
+            "edit again; one KEY=value a line, no quotes, blanks or export around it",
+            [str(problem) for problem in problems],
+        )
+    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    removed = [key for key in before if key not in after]
+    for key, value in changed.items():
+        check(repo, name, key, value)
+    if changed or removed:
+        _change(repo, name, changed, removed)
+    return list(changed), removed
+
+
+def check(repo: Repo, name: str, key: str, value: str) -> None:
+    """Raise unless `key` is a secret of the schema and the value is clean and fits it; the value is never told."""
+    rules = repo.schema.keys.get(key)
+    if rules is None:
+        raise errors.BadValueError(f"no key {key} in the schema", "add it to config/schema.yaml first")
+    if not rules.secret:
+        raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
+    if what := dotenv.dirt(value):
+        raise errors.DirtyValueError(f"the value of {key} {what}", "give the bare value, with nothing around it")
+    if what := rules.problem(value):
+        raise errors.BadValueError(f"the value of {key} {what}", f"a good one looks like {rules.meta['example']}")
+
+
+def _change(repo: Repo, name: str, changed: Mapping[str, str], removed: list[str]) -> None:
+    """Set and remove keys in a copy, then put the copy in the file's place; it never holds plaintext."""
+    own, path = identity.at_hand(repo, name), repo.sealed(name)
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        for key, value in changed.items():
+            sops.call(repo, sops.put(copy, key), identity=own, text=json.dumps(value))
+        for key in removed:
+            sops.call(repo, sops.drop(copy, key), identity=own)
+        files.replace(path, copy.read_bytes())
+
+
+@contextmanager
+def _memory() -> Iterator[Path]:
+    """Yield a folder, mode 0700, that never reaches a disk."""
+    for parent in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108, tmpfs is what is wanted
+        if parent and os.access(parent, os.W_OK) and _in_memory(Path(parent)):
+            with tempfile.TemporaryDirectory(prefix="lockstep-", dir=parent) as folder:
+                yield Path(folder)
+            return
+    raise errors.EditError(
+        "there is no folder in memory here, an editor would write to disk", "use inv set instead"
+    )
+
+
+def _in_memory(folder: Path) -> bool:
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return False
+    inside = [fields for fields in mounts if folder.resolve().is_relative_to(fields[1])]
+    return bool(inside) and max(inside, key=lambda fields: len(fields[1]))[2] in ("tmpfs", "ramfs")
+
+
+def _run_editor(editor: str, file: Path) -> None:
+    program, *flags = shlex.split(editor)
+    argv = [program, *QUIET.get(Path(program).name, []), *flags, str(file)]
+    code = command.interactive(argv, cwd=file.parent)
+    if code:
+        raise errors.EditError(
+            f"the editor {program} ended with {code}, the file is as it was", "set EDITOR to another"
+        )

@@ -1,0 +1,136 @@
+"""`inv init`: the template becomes somebody's own: their identities, their recipients, their sealed secrets."""
+
+import re
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci.ground import dotenv, errors, files
+from ci.ground.repo import LOCAL, Repo
+from ci.sealing import edit, identity, recipients
+from config import Secret
+from config.environments import NAME, TEMPLATE
+from config.schema import Key
+
+Ask = Callable[[str, Key], str]  # environment and key in, the value out; empty to leave it for later
+
+
+@dataclass
+class Report:
+    """What an init made: identities by environment, and the keys that still need a value."""
+
+    project: str
+    identities: dict[str, Path] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+
+
+def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> Report:
+    """Make the repository the user's own and return what was made.
+
+    An identity per environment, outside the repository and never over one that is there; .sops.yaml; every value
+    that can be generated; the others from `ask`. The files of the repository change at the very end, all of them,
+    and the project's name last: a run that failed is simply run again.
+    """
+    _check(repo, project)
+    report = Report(project)
+    names = [name for name in repo.environments.by_name if name != LOCAL]
+    own = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
+    sealed = {name: _values(repo, name, ask, report) for name in names}
+    write(repo, repo.root, own, sealed)
+    path = repo.root / "config/environments.yaml"
+    text = path.read_text(encoding="utf-8")
+    files.replace(path, re.sub(r"(?m)^project: .*$", f"project: {project}", text))
+    return report
+
+
+def local(repo: Repo) -> None:
+    """Make what `local` needs on this machine, by the same steps; what is there stays."""
+    state, name = repo.state, LOCAL
+    if repo.sealed(name).exists():
+        return
+    file = identity.path(repo, name)
+    who = identity.recipient(repo, identity.at_hand(repo, name)) if file.exists() else identity.make(repo, file)
+    write(repo, state, {name: who}, {name: _values(repo, name, lambda _name, _key: "", Report(name))})
+
+
+def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, Mapping[str, str]]) -> None:
+    """Write .sops.yaml and the sealed files into a vault: all are made before the first is put in place."""
+    rules = vault / ".sops.yaml"
+    before = rules.read_bytes() if rules.exists() else None
+    files.replace(rules, recipients.rules({name: [who] for name, who in own.items()}))
+    try:
+        ciphertext = {name: edit.seal(repo, name, values, vault) for name, values in sealed.items()}
+    except BaseException:
+        files.replace(rules, before) if before is not None else rules.unlink()
+        raise
+    for name, text in ciphertext.items():
+        files.replace(vault / f"secrets/{name}.enc.env", text)
+
+
+def generate(template: str) -> str:
+    """Fill a `generate` template: {token} is 256 random bits, {hex} 128, {port} a free port of this machine."""
+    return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=_free_port())
+
+
+def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Read `environment.KEY=value` lines: values by environment and key, and what is wrong, without values."""
+    values, problems = {}, []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line or line.startswith("#"):
+            continue
+        place, equals, value = line.partition("=")
+        environment, dot, key = place.partition(".")
+        if not equals or not dot:
+            problems.append(f"line {number}: is not environment.KEY=value")
+        elif what := dotenv.dirt(value):
+            problems.append(f"line {number}: the value {what}")
+        values[environment, key] = value
+    return values, problems
+
+
+def _check(repo: Repo, project: str) -> None:
+    if repo.environments.project != TEMPLATE:
+        raise errors.IdentityExistsError(
+            f"this repository is {repo.environments.project}'s already, nothing was changed",
+            "to read its secrets, ask a recipient to add you; to start over, "
+            f"write project: {TEMPLATE} into config/environments.yaml first",
+        )
+    if not NAME.fullmatch(project) or project == TEMPLATE:
+        raise errors.UsageError(f"{project} is no name for a project", "small letters, digits and -: --name=acme")
+
+
+def _identity(repo: Repo, name: str, project: str, report: Report, *, post_quantum: bool) -> str:
+    file = identity.path(repo, name, project)
+    report.identities[name] = file
+    if file.exists():
+        report.reused.append(name)
+        return identity.recipient(repo, Secret(file.read_text(encoding="utf-8")))
+    return identity.make(repo, file, post_quantum=post_quantum)
+
+
+def _values(repo: Repo, name: str, ask: Ask, report: Report) -> dict[str, str]:
+    values = {}
+    for key in repo.schema.secrets():
+        template = key.generator(name)
+        value = generate(template) if template else ask(name, key)
+        if value:
+            edit.check(repo, name, key.name, value)
+            values[key.name] = value
+        else:
+            report.missing.setdefault(name, []).append(key.name)
+    return values
+
+
+def _free_port() -> int:
+    """Return a port below those that the system hands to outgoing connections, so that it stays free."""
+    while True:
+        port = 20000 + secrets.randbelow(10000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

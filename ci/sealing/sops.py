@@ -1,0 +1,77 @@
+"""sops as data: functions that return argv, and one that runs it and turns its exit codes into errors.
+
+Its stderr can hold plaintext (exit codes 2 and 25), so it is never shown, whatever the code.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ci.ground import command, errors
+from ci.ground.repo import Repo
+from config import Secret
+
+DOTENV = ("--input-type", "dotenv", "--output-type", "dotenv")
+# cmd/sops/codes/codes.go of sops 3.13
+NO_FILE, NO_USABLE_IDENTITY, UNCHANGED = 100, 128, 200
+TAMPERED = (25, 51)
+
+
+def decrypt(path: Path) -> list[str]:
+    """Return the argv that prints a file's plaintext."""
+    return ["decrypt", *DOTENV, str(path)]
+
+
+def encrypt(rules: Path, relative: str) -> list[str]:
+    """Return the argv that seals stdin for the recipients of the rule that fits the relative path."""
+    return ["--config", str(rules), "encrypt", *DOTENV, "--filename-override", relative]
+
+
+def put(path: Path, key: str) -> list[str]:
+    """Return the argv that sets one key to the JSON string on stdin, in place."""
+    return ["set", "--value-stdin", *DOTENV, str(path), f'["{key}"]']
+
+
+def drop(path: Path, key: str) -> list[str]:
+    """Return the argv that removes one key, in place."""
+    return ["unset", *DOTENV, str(path), f'["{key}"]']
+
+
+def call(
+    repo: Repo,
+    arguments: Sequence[str],
+    *,
+    identity: Secret | None = None,
+    text: str = "",
+    cwd: Path | None = None,
+) -> str:
+    """Run sops and return its stdout.
+
+    It gets no other identity than this one: HOME leads nowhere, and nothing of SOPS_* is inherited. Raises
+    NotSealedError, WrongIdentityError, TamperedError, or ToolMissingError.
+    """
+    env = {"HOME": "/nonexistent", "SOPS_DISABLE_VERSION_CHECK": "1"}
+    if identity is not None:
+        env["SOPS_AGE_KEY"] = identity.reveal()
+    result = command.attempt([repo.tool("sops"), *arguments], input=text.encode(), env=env, cwd=cwd)
+    if result.code not in (0, UNCHANGED):
+        raise _fault(result.code, next((word for word in arguments if word.endswith(".env")), ""))
+    return result.stdout.decode()
+
+
+def _fault(code: int, file: str) -> errors.LockstepError:
+    name = Path(file).name
+    if code == NO_USABLE_IDENTITY:
+        return errors.WrongIdentityError(
+            f"the identity at hand does not open {name}", "ask a recipient of the file to add yours"
+        )
+    if code in TAMPERED:
+        return errors.TamperedError(
+            f"{name} was changed by something other than sops, nothing in it can be trusted",
+            f"take the last good one back: git checkout -- secrets/{name}",
+        )
+    if code == NO_FILE:
+        return errors.NotSealedError(f"{name} is not there", "inv init makes it, inv encrypt fills it")
+    return errors.NotSealedError(
+        f"{name} is not a file that sops can read (exit code {code})",
+        f"look for a merge conflict or a cut end, or take the last good one back: git checkout -- secrets/{name}",
+    )

@@ -1,0 +1,85 @@
+"""The verbs. Each task reads its arguments, calls one function in ci/, and prints.
+
+Imports stand inside the tasks: `inv --list` should cost nothing.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+LOCAL = "local"
+
+
+def verb(body: Callable[..., None]) -> Any:
+    """Make a task of a function: faults are told once, here, and become the exit code."""
+
+    @wraps(body)
+    def told(*arguments: Any, **options: Any) -> None:
+        from ci.ground.errors import reported
+
+        with reported():
+            body(*arguments, **options)
+
+    return task(told, name=body.__name__.rstrip("_"))
+
+
+@verb
+def init(_context: Context, name: str = "", post_quantum: bool = False) -> None:
+    """Make this repository yours: identities, recipients, secrets; asks for what cannot be generated.
+
+    Without a terminal, values come on stdin as lines of environment.KEY=value.
+    """
+    from ci.ground import repo
+    from ci.sealing import ask, init
+
+    ask.report(
+        init.init(repo.here(), name or ask.name(repo.here()), ask.asker(repo.here()), post_quantum=post_quantum)
+    )
+
+
+@verb
+def set_(_context: Context, env: str, key: str) -> None:
+    """Set one secret; its value comes from a prompt or from stdin, never from the command line."""
+    from ci.ground import console, repo
+    from ci.sealing import ask, edit
+
+    edit.put(repo.here(), env, key, ask.value(f"{env} {key}"))
+    console.done("sealed", f"{key} in {repo.here().sealed(env).name}")
+
+
+@verb
+def encrypt(_context: Context, env: str) -> None:
+    """Seal KEY=value lines from stdin as all of an environment's secrets."""
+    from ci.ground import console, repo
+    from ci.sealing import ask, edit
+
+    keys = edit.encrypt(repo.here(), env, ask.lines(f"KEY=value lines for {env}, then Ctrl-D"))
+    console.done("sealed", f"{', '.join(keys)} in {repo.here().sealed(env).name}")
+
+
+@verb
+def decrypt(_context: Context, env: str) -> None:
+    """Print an environment's secrets as KEY=value lines; they go to stdout and nowhere else."""
+    from ci.ground import console, dotenv, repo
+    from ci.sealing import environment
+
+    environment.known(repo.here(), env)
+    values = environment.sealed(repo.here(), env)
+    console.emit(dotenv.render({key: value.reveal() for key, value in values.items()}))
+
+
+@verb
+def edit(_context: Context, env: str) -> None:
+    """Open an environment's secrets in $VISUAL or $EDITOR; the plaintext stays in memory."""
+    import os
+
+    from ci.ground import console, repo
+    from ci.sealing import edit
+
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    changed, removed = edit.edit(repo.here(), env, editor)
+    told = [*changed, *(f"{key} (removed)" for key in removed)]
+    console.done("sealed" if told else "unchanged", ", ".join(told))
