@@ -3,6 +3,7 @@
 Run `python -m config.generate` after a change of schema.yaml; a test fails when a generated file is stale.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from config.schema import TYPES, Key, Schema, read
@@ -59,7 +60,7 @@ def _value(key: Key) -> str:
     return text if key.required else f"{text}; default `{rules['default']}`"
 
 
-FILES = {"config/keys.py": keys_module, "docs/keys.md": keys_table}
+FILES: dict[str, Callable[[Schema], str]] = {"config/keys.py": keys_module, "docs/keys.md": keys_table}
 
 
 def main() -> None:
