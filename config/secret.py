@@ -1,6 +1,5 @@
 """A string that never shows itself by accident."""
 
-import hmac
 from typing import Any, Self
 
 MASK = "***"
@@ -31,6 +30,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # noqa: PLC0415, it costs a tenth of a service's start, and few compare secrets
+
         return hmac.compare_digest(self.__value.encode(), other.__value.encode())
 
     def __hash__(self) -> int:
