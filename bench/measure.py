@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROUNDS = 15
+ROUNDS = 25
 
 Row = tuple[str, float, float | None]  # what, ratio, the bound that it must not exceed
 

@@ -1,7 +1,11 @@
 """Checkouts for tests to change: the schema, the environments and the plain files, and the real tools."""
 
+import os
 import secrets
 import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from ci.ground.repo import Repo
@@ -35,3 +39,66 @@ def initialised(folder: Path, *, post_quantum: bool = False) -> Repo:
     """Return a checkout after `inv init`, every secret set; identities are where XDG_CONFIG_HOME says."""
     init.init(empty(folder), "acme", value, post_quantum=post_quantum)
     return Repo(folder)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone of this tree as a newcomer has it, with ports, a home and a temp folder of its own."""
+
+    repo: Repo
+    home: Path
+    temp: Path
+
+    def inv(self, *words: str, text: str = "", code: int = 0) -> str:
+        """Run `inv` there and return its stdout; the exit code must be `code`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *words],
+            input=text,
+            cwd=self.repo.root,
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert code == done.returncode, done.stdout + done.stderr
+        return done.stdout + (done.stderr if code else "")
+
+    def environ(self) -> dict[str, str]:
+        """Return what a new user's shell holds."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": str(self.temp), "NO_COLOR": "1"}
+
+
+def clone(folder: Path) -> Clone:
+    """Clone this tree, with what is not committed yet, and give it free ports; tools and packages are shared."""
+    origin, root = folder / "origin", folder / "clone"
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).exists():
+            (origin / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, origin / name)
+    git(origin, "init", "-q", "-b", "main")
+    git(origin, "add", "-A")
+    git(origin, "commit", "-qm", "the tree under test")
+    git(folder, "clone", "-q", str(origin), str(root))
+    (root / ".tools").symlink_to(ROOT / ".tools")
+    move_ports(root / "config/local.env")
+    for name in ("home", "temp"):
+        (folder / name).mkdir()
+    return Clone(Repo(root), folder / "home", folder / "temp")
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git as somebody, whoever runs the tests."""
+    who = ["-c", "user.name=Story", "-c", "user.email=story@lockstep.example", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def move_ports(path: Path) -> None:
+    """Give an environment's plain file ports that nobody uses, so that stories run beside each other."""
+    text = path.read_text()
+    for port in ("8000", "8010", "8025"):
+        text = text.replace(port, str(init.free_port()))
+    path.write_text(text)

@@ -1,12 +1,15 @@
 """The only door to subprocesses: argv lists, no shell, a clean environment, secrets through stdin alone."""
 
 import os
+import pwd
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ci.ground import errors
 
@@ -42,29 +45,29 @@ def attempt(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = 120,
+    user: str | None = None,
 ) -> Result:
     """Run a program to its end and return what it left, whatever its exit code.
 
-    `env` is added to the clean environment. Raises ToolMissingError when there is no such program and
-    CommandError after `timeout` seconds.
+    `env` is added to the clean environment. With `user`, root runs it as somebody else, and `input` must fit
+    into a pipe (4 KiB). Raises ToolMissingError when there is no such program and CommandError after `timeout`
+    seconds.
     """
-    words = [str(word) for word in argv]
-    if os.environ.get("LOCKSTEP_VERBOSE"):
-        sys.stderr.write(f"$ {shlex.join(words)}\n")
+    words = _words(argv)
     try:
-        done = subprocess.run(  # noqa: S603, argv only
-            words,
-            input=input,
-            env=environment(env),
-            cwd=cwd,
-            timeout=timeout,
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise errors.ToolMissingError(
-            f"{words[0]} is not installed", "run ./run inv --list, it installs"
-        ) from None
+        with _stdin(input, user) as stdin:
+            done = subprocess.run(  # noqa: S603, argv only
+                words,
+                **stdin,
+                env=environment(env),
+                cwd=cwd,
+                timeout=timeout,
+                capture_output=True,
+                check=False,
+                **_identity(user),
+            )
+    except (FileNotFoundError, PermissionError):  # the latter when PATH has a folder that we cannot enter
+        raise _missing(words[0]) from None
     except subprocess.TimeoutExpired:
         name = Path(words[0]).name
         raise errors.CommandError(
@@ -92,3 +95,79 @@ def interactive(argv: Sequence[str | Path], *, cwd: Path | None = None) -> int:
         return subprocess.run(words, env=environment(), cwd=cwd, check=False).returncode  # noqa: S603
     except FileNotFoundError:
         raise errors.ToolMissingError(f"{words[0]} is not installed", "set EDITOR to one that is") from None
+
+
+class Detached(subprocess.Popen[bytes]):
+    """A process that is meant to outlive us: to let go of it is no leak, and warns of none."""
+
+    def __del__(self) -> None:
+        """Do nothing."""
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    input: bytes = b"",  # noqa: A002, subprocess' own word
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    user: str | None = None,
+) -> Detached:
+    """Start a program in a session of its own, where it outlives us, and return at once.
+
+    It reads `input` and then the end of its stdin; what it prints is appended to `log`, which only we can read.
+    """
+    words = _words(argv)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        process = Detached(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment(env),
+            cwd=cwd,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            **_identity(user),
+        )
+    except (FileNotFoundError, PermissionError):  # the latter when PATH has a folder that we cannot enter
+        raise _missing(words[0]) from None
+    finally:
+        os.close(output)
+    assert process.stdin  # noqa: S101, for mypy: it is a pipe
+    with suppress(BrokenPipeError), process.stdin as pipe:  # whoever asks after the process sees that it is gone
+        pipe.write(input)
+    return process
+
+
+def _words(argv: Sequence[str | Path]) -> list[str]:
+    words = [str(word) for word in argv]
+    if os.environ.get("LOCKSTEP_VERBOSE"):
+        sys.stderr.write(f"$ {shlex.join(words)}\n")
+    return words
+
+
+def _missing(program: str) -> errors.ToolMissingError:
+    return errors.ToolMissingError(f"{program} is not installed", "run ./run inv --list, it installs")
+
+
+def _identity(user: str | None) -> dict[str, Any]:
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+
+
+@contextmanager
+def _stdin(data: bytes, user: str | None) -> Iterator[dict[str, Any]]:
+    """Give what subprocess.run needs for `data` on stdin; a pipe of root's is not one that `user` could reopen."""
+    if user is None:
+        yield {"input": data}
+        return
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb") as pipe:
+        with suppress(OSError):  # Linux alone asks for permission to open /dev/stdin, and can give it
+            os.fchown(reader, pwd.getpwnam(user).pw_uid, -1)
+        pipe.write(data)
+        pipe.close()
+        yield {"stdin": reader}

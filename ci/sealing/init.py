@@ -72,7 +72,19 @@ def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, 
 
 def generate(template: str) -> str:
     """Fill a `generate` template: {token} is 256 random bits, {hex} 128, {port} a free port of this machine."""
-    return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=_free_port())
+    return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=free_port())
+
+
+def free_port() -> int:
+    """Return a port below those that the system hands to outgoing connections, so that it stays free."""
+    while True:
+        port = 20000 + secrets.randbelow(10000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
@@ -122,15 +134,3 @@ def _values(repo: Repo, name: str, ask: Ask, report: Report) -> dict[str, str]:
         else:
             report.missing.setdefault(name, []).append(key.name)
     return values
-
-
-def _free_port() -> int:
-    """Return a port below those that the system hands to outgoing connections, so that it stays free."""
-    while True:
-        port = 20000 + secrets.randbelow(10000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
