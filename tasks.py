@@ -83,3 +83,42 @@ def edit(_context: Context, env: str) -> None:
     changed, removed = edit.edit(repo.here(), env, editor)
     told = [*changed, *(f"{key} (removed)" for key in removed)]
     console.done("sealed" if told else "unchanged", ", ".join(told))
+
+
+@verb
+def deploy(_context: Context, env: str = LOCAL) -> None:
+    """Deploy an environment and prove that it works."""
+    from ci.delivery import deploy, report
+    from ci.ground import repo
+
+    report.deployed(deploy.run(repo.here(), env))
+
+
+@verb
+def status(_context: Context, env: str = LOCAL) -> None:
+    """Show what runs and whether it is healthy."""
+    from ci.delivery import report
+    from ci.ground import repo
+
+    report.status(repo.here(), env)
+
+
+@verb
+def logs(_context: Context, env: str = LOCAL, service: str = "", follow: bool = False) -> None:
+    """Show the logs of an environment, or of one service; --follow stays."""
+    from ci.delivery import engines
+    from ci.ground import console, repo
+
+    for line in engines.of(repo.here(), env).logs(repo.here(), env, service or None, follow=follow):
+        console.say(line)
+
+
+@verb
+def stop(_context: Context, env: str = LOCAL, purge: bool = False) -> None:
+    """Stop an environment; --purge deletes its data, secrets and identity."""
+    from ci.delivery import engines
+    from ci.ground import console, repo
+
+    engine = engines.of(repo.here(), env)
+    with engine.lock(repo.here(), env):
+        console.done("stopped", engine.stop(repo.here(), env, purge=purge))

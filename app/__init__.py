@@ -1,0 +1,1 @@
+"""The api: takes notifications over HTTP and tells what became of them."""

@@ -1,0 +1,45 @@
+"""The application: its routes put together."""
+
+from fastapi import Depends, FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, Info, generate_latest
+from starlette.types import ASGIApp
+
+from app import notifications, problems, tokens
+from app.requests import Requests
+from app.schemas import Health, Version
+from config import Config
+from model import database, health, queue
+
+BUILD = Info("lockstep", "The release that runs.")
+
+
+def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
+    """Return the ASGI application of this configuration; nothing is connected before the first request."""
+    app = FastAPI(title="Lockstep", version=sha, summary="Send SMS and e-mail, and see what became of them.")
+    engine, broker = database.engine(config), queue.broker(config)
+    head = database.head()
+    BUILD.info({"sha": sha, "release": str(release)})
+    problems.install(app)
+    app.include_router(
+        notifications.routes(engine, broker), dependencies=[Depends(tokens.required(config.api_tokens))]
+    )
+
+    @app.get("/healthz", tags=["operation"], summary="The process runs")
+    async def healthz() -> Health:
+        return Health()
+
+    @app.get("/readyz", tags=["operation"], summary="Database, queue and schema are there")
+    def readyz() -> JSONResponse:
+        parts = health.readiness(engine, broker, head)
+        return JSONResponse(parts, 200 if health.ready(parts) else 503)
+
+    @app.get("/version", tags=["operation"], summary="Which release answers")
+    async def version() -> Version:
+        return Version(sha=sha, release=release)
+
+    @app.get("/metrics", tags=["operation"], summary="For Prometheus")
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Requests(app)

@@ -1,0 +1,127 @@
+"""The routes of notifications. Accepted means committed; the queue is told afterwards, and may be told later."""
+
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from dramatiq.brokers.redis import RedisBroker
+from fastapi import APIRouter, Query, Response
+from prometheus_client import Counter
+from sqlalchemy import Engine, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.problems import Problem
+from app.schemas import Page, Receipt, Submission, cursor, place
+from model import queue
+from model.notification import Notification, Status
+
+ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["channel"])
+UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
+CONTENT = ("channel", "to", "subject", "body")
+log = structlog.get_logger("app")
+
+
+def routes(database: Engine, broker: RedisBroker) -> APIRouter:
+    """Return the routes under /v1/notifications."""
+    router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+
+    @router.post("", status_code=202, summary="Submit a notification")
+    def submit(submission: Submission, response: Response) -> Receipt:
+        """Accept it: once this answers 202, it is kept until it is delivered or refused.
+
+        The same idempotency key with the same content is the same notification; with other content it is a 409.
+        """
+        with Session(database, expire_on_commit=False) as session, session.begin():
+            row, new = _insert(session, submission)
+        if new:
+            ACCEPTED.labels(row.channel).inc()
+            _nudge(database, broker, row)
+        response.headers["Location"] = f"/v1/notifications/{row.id}"
+        return Receipt.of(row)
+
+    @router.get("/{identifier}", summary="See what became of one")
+    def show(identifier: UUID) -> Receipt:
+        with Session(database) as session:
+            return Receipt.of(_found(session.get(Notification, identifier)))
+
+    @router.get("", summary="List, newest first")
+    def listed(
+        status: Status | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        after: Annotated[str | None, Query(description="the `next` of the page before", max_length=200)] = None,
+    ) -> Page:
+        query = select(Notification).order_by(Notification.created_at.desc(), Notification.id.desc())
+        if status:
+            query = query.where(Notification.status == status)
+        if after:
+            query = query.where(tuple_(Notification.created_at, Notification.id) < _place(after))
+        with Session(database) as session:
+            rows = session.scalars(query.limit(limit + 1)).all()
+        more = len(rows) > limit
+        return Page(
+            items=[Receipt.of(row) for row in rows[:limit]], next=cursor(rows[limit - 1]) if more else None
+        )
+
+    @router.post("/{identifier}/replay", status_code=202, summary="Try a dead one again")
+    def replay(identifier: UUID) -> Receipt:
+        with Session(database, expire_on_commit=False) as session, session.begin():
+            row = _found(session.get(Notification, identifier, with_for_update=True))
+            if row.status != Status.DEAD:
+                raise Problem(409, f"it is {row.status}, only a dead one can be replayed")
+            row.status, row.attempts, row.reason = Status.QUEUED, 0, None
+            row.due_at = row.nudged_at = session.scalars(select(func.now())).one()
+        _nudge(database, broker, row)
+        return Receipt.of(row)
+
+    return router
+
+
+def _insert(session: Session, submission: Submission) -> tuple[Notification, bool]:
+    """Return the row of a submission and whether it is new."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    row = Notification(**submission.model_dump(), request_id=request_id)
+    if submission.idempotency_key is None:
+        session.add(row)
+        session.flush()
+        session.refresh(row)
+        return row, True
+    values = {**submission.model_dump(), "request_id": request_id}
+    values["recipient"] = values.pop("to")
+    made = session.scalars(
+        insert(Notification)
+        .values(**values)
+        .on_conflict_do_nothing(index_elements=["idempotency_key"])
+        .returning(Notification)
+    ).one_or_none()
+    if made:
+        return made, True
+    query = select(Notification).where(Notification.idempotency_key == submission.idempotency_key)
+    earlier = session.scalars(query).one()
+    if any(getattr(earlier, name) != getattr(submission, name) for name in CONTENT):
+        raise Problem(409, "the idempotency key was used for another content")
+    return earlier, False
+
+
+def _nudge(database: Engine, broker: RedisBroker, row: Notification) -> None:
+    """Tell the queue; where it does not answer, mark the row so that the sweeper takes it at once."""
+    try:
+        queue.nudge(broker, str(row.id), row.request_id)
+    except queue.QueueError as error:
+        UNNUDGED.inc()
+        log.warning("queue unavailable, the sweeper will find it", id=str(row.id), kind=type(error).__name__)
+        with database.begin() as connection:
+            connection.execute(update(Notification).where(Notification.id == row.id).values(nudged_at=None))
+
+
+def _found(row: Notification | None) -> Notification:
+    if row is None:
+        raise Problem(404, "there is no such notification")
+    return row
+
+
+def _place(text: str) -> tuple[object, object]:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise Problem(422, f"after is {error}") from None

@@ -1,0 +1,65 @@
+"""Uvicorn, but one that loses no request when it is told to stop.
+
+Plain Uvicorn closes idle keep-alive connections at once, and a request that is on its way over one is lost. Here
+the listeners close first, every answer says `Connection: close`, and only after a moment idle connections go.
+"""
+
+import asyncio
+import math
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config import Config
+
+LINGER_SECONDS = 1.0  # a client that was answered before sees `Connection: close` within this time, or is idle
+
+
+class Draining:
+    """Middleware that says `Connection: close` once the server drains."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def closing(message: Message) -> None:
+            if self.draining and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self.app(scope, receive, closing)
+
+
+class DrainingServer(uvicorn.Server):
+    """Uvicorn's server with a moment between the listeners' end and the connections'."""
+
+    def __init__(self, settings: uvicorn.Config, drain: Draining) -> None:
+        super().__init__(settings)
+        self.drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listeners, answer what still comes, then end as Uvicorn does."""
+        self.drain.draining = True
+        for server in self.servers:
+            server.close()
+        for one in sockets or []:
+            one.close()
+        await asyncio.sleep(LINGER_SECONDS)
+        await super().shutdown(sockets)
+
+
+def serve(app: ASGIApp, config: Config, sockets: list[socket.socket]) -> None:
+    """Answer requests at these sockets until SIGTERM, then drain within SHUTDOWN_GRACE_SECONDS."""
+    drain = Draining(app)
+    settings = uvicorn.Config(
+        drain,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(config.shutdown_grace_seconds),
+    )
+    DrainingServer(settings, drain).run(sockets)

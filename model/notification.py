@@ -1,0 +1,55 @@
+"""The notification: one row, from its acceptance to its delivery. The database is the truth, the queue a nudge."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from sqlalchemy import DateTime, Index, Integer, Text, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Channel(StrEnum):
+    """How a notification travels."""
+
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class Status(StrEnum):
+    """Where a notification is on its way."""
+
+    QUEUED = "queued"  # waits for its first try, or for the next one
+    SENDING = "sending"  # a worker has it, until `due_at`; then another may take it
+    SENT = "sent"  # the provider took it
+    DEAD = "dead"  # refused, or tried often enough; waits for a replay
+
+
+class Base(DeclarativeBase):
+    """What the tables have in common."""
+
+    type_annotation_map = {datetime: DateTime(timezone=True), str: Text}  # noqa: RUF012, SQLAlchemy's own shape
+
+
+class Notification(Base):
+    """A message to one person. `due_at` is when the next try may begin; while one runs, when its lease ends."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        Index("notifications_due", "due_at", postgresql_where=text("status IN ('queued', 'sending')")),
+        Index("notifications_listed", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    channel: Mapped[str]
+    to: Mapped[str] = mapped_column("recipient")
+    subject: Mapped[str | None]
+    body: Mapped[str]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_id: Mapped[str]
+    status: Mapped[str] = mapped_column(default=Status.QUEUED)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    nudged_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]

@@ -1,0 +1,76 @@
+"""Run the worker: `python -m worker [--health-port P | --health-fd N] [--sha SHA] [--release N]`.
+
+Dramatiq's Worker runs in this very process, not under its command line: that starts further processes, whose
+environment would hold the secrets for everybody who may look at /proc.
+"""
+
+import argparse
+import signal
+import socket
+import threading
+from functools import partial
+
+import dramatiq
+import structlog
+from prometheus_client import Info
+
+import config
+from model import database, health, logs, queue
+from worker.delivery import Deliverer
+from worker.health import serve
+from worker.sweeper import Sweeper
+
+BUILD = Info("lockstep", "The release that runs.")
+log = structlog.get_logger("worker")
+
+
+def main() -> None:
+    """Deliver until SIGTERM, then finish what was begun within SHUTDOWN_GRACE_SECONDS."""
+    arguments = _arguments()
+    settings = config.load("worker")
+    logs.configure(settings, "worker", arguments.sha, arguments.release)
+    BUILD.info({"sha": arguments.sha, "release": str(arguments.release)})
+    engine, broker = database.engine(settings), queue.broker(settings)
+    deliverer = Deliverer(settings, engine, broker)
+    dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliverer.deliver)
+    worker = dramatiq.Worker(broker, worker_threads=settings.worker_concurrency, worker_timeout=100)
+    sweeper = Sweeper(engine, broker)
+    if listener := _listener(arguments):
+        serve(listener, partial(health.readiness, engine, broker, database.head()))
+    worker.start()
+    sweeper.start()
+    log.info("working", concurrency=settings.worker_concurrency)
+    _told_to_stop().wait()
+    log.info("draining")
+    sweeper.stop()
+    # What was prefetched and not begun goes back to the queue; what is cut off here is found when its lease ends.
+    worker.stop(timeout=round(settings.shutdown_grace_seconds * 1000))
+    log.info("drained")
+
+
+def _told_to_stop() -> threading.Event:
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    return told
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="worker")
+    parser.add_argument("--health-port", type=int)
+    parser.add_argument("--health-fd", type=int, help="a listening socket that was handed over")
+    parser.add_argument("--sha", default="unknown")
+    parser.add_argument("--release", type=int, default=0)
+    return parser.parse_args()
+
+
+def _listener(arguments: argparse.Namespace) -> socket.socket | None:
+    if arguments.health_fd is not None:
+        return socket.socket(fileno=arguments.health_fd)
+    if arguments.health_port is not None:
+        return socket.create_server(("0.0.0.0", arguments.health_port))  # noqa: S104, as the api's
+    return None
+
+
+if __name__ == "__main__":
+    main()
