@@ -2,27 +2,19 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from config import Config
 
-QUIET = (
-    "httpx",
-    "httpcore",
-    "twilio",
-    "urllib3",
-    "uvicorn.access",
-    "alembic.runtime.plugins",
-)  # they tell contents
+QUIET = ("httpx", "httpcore", "twilio", "urllib3", "uvicorn.access", "alembic.runtime")  # contents, or chatter
 
 
 def configure(config: Config, service: str, sha: str = "unknown", release: int = 0) -> None:
-    """Send structlog's and the standard library's logs through one formatter; every line names its release."""
-    structlog.contextvars.bind_contextvars(
-        service=service, environment=config.environment, sha=sha, release=release
-    )
+    """Send structlog's and the standard library's logs through one formatter; a JSON line names its release."""
+    origin = {"service": service, "environment": config.environment, "sha": sha, "release": release}
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -31,11 +23,6 @@ def configure(config: Config, service: str, sha: str = "unknown", release: int =
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    last = (
-        structlog.processors.JSONRenderer()
-        if config.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -45,8 +32,11 @@ def configure(config: Config, service: str, sha: str = "unknown", release: int =
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_release(service, config.environment, sha, release), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_for_machines(origin) if config.log_format == "json" else _for_people()),
+            ],
         )
     )
     root = logging.getLogger()
@@ -56,25 +46,17 @@ def configure(config: Config, service: str, sha: str = "unknown", release: int =
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def _for_machines(origin: Mapping[str, Any]) -> list[Any]:
+    return [lambda _logger, _method, event: {**origin, **event}, structlog.processors.JSONRenderer()]
+
+
+def _for_people() -> list[Any]:
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+
+
 def masked(address: str) -> str:
     """Return a phone number or an e-mail address as a log may hold it: enough to find a case, not a person."""
     name, at, domain = address.partition("@")
     if at:
         return f"{name[:1]}***@{domain}"
     return f"{address[:3]}***{address[-2:]}"
-
-
-def _release(service: str, environment: str, sha: str, release: int) -> Any:
-    """Threads that a library starts do not see the context variables of the main one."""
-
-    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        for name, value in {
-            "service": service,
-            "environment": environment,
-            "sha": sha,
-            "release": release,
-        }.items():
-            event.setdefault(name, value)
-        return event
-
-    return add

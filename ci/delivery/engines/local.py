@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,8 +68,8 @@ def migrate(repo: Repo, environment: Environment) -> None:
     result = command.attempt(
         [*_entry("api"), "model.migrate"],
         input=environment.bundle_for("api").reveal().encode(),
-        env=environment.plain_for("api"),
-        cwd=repo.root,
+        env=_environ(repo, environment.plain_for("api")),
+        cwd=repo.state,
     )
     if result.code:
         raise errors.MigrationError(
@@ -94,7 +94,7 @@ def wait(repo: Repo, replicas: Iterable[Replica]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     for replica in replicas:
         while not healthy(replica):
-            if not processes.alive(replica.pid):
+            if not processes.runs(replica.pid):
                 raise _start_error(repo, replica, "ended at its start")
             if time.monotonic() > deadline:
                 raise _start_error(repo, replica, f"was not ready within {PATIENCE_SECONDS} s")
@@ -125,7 +125,7 @@ def history(repo: Repo, name: str) -> list[Release]:
 
 def replicas(repo: Repo, name: str) -> list[Replica]:
     """Return what runs now, from the process table."""
-    found = [_replica(process) for process in processes.of(repo.root, "config.entry")]
+    found = [_replica(process) for process in processes.of(repo.state, "config.entry")]
     return sorted(found, key=lambda one: (one.service, one.release, one.pid))
 
 
@@ -162,11 +162,11 @@ def logs(repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterato
 
 def stop(repo: Repo, name: str, *, purge: bool) -> str:
     """Stop everything of the environment; `purge` deletes its data, secrets and identity, too."""
-    services = processes.of(repo.root, "config.entry")
-    processes.end(services, grace=PATIENCE_SECONDS)
-    sandbox = processes.of(repo.root, SANDBOX)
-    processes.end(sandbox, grace=PATIENCE_SECONDS)
-    names = [*(_replica(one).service for one in services), *("sandbox" for _ in sandbox)]
+    names = []
+    for module in ("config.entry", SANDBOX):
+        running = processes.of(repo.state, module)
+        names += [_service(process) for process in running]
+        processes.end(running, grace=PATIENCE_SECONDS)
     names += [data.name for data in _data(repo) if servers.stop(data)]
     if purge:
         for data in _data(repo):
@@ -177,6 +177,10 @@ def stop(repo: Repo, name: str, *, purge: bool) -> str:
 
 def _entry(service: str) -> list[str]:
     return [sys.executable, "-m", "config.entry", "--bundle", "-", service]
+
+
+def _environ(repo: Repo, plain: Mapping[str, str]) -> dict[str, str]:
+    return {**plain, "PYTHONPATH": str(repo.root)}
 
 
 def _spawn(repo: Repo, environment: Environment, release: Release, service: str) -> Replica:
@@ -192,8 +196,8 @@ def _spawn(repo: Repo, environment: Environment, release: Release, service: str)
     process = command.spawn(
         argv,
         input=environment.bundle_for(service).reveal().encode(),
-        env=environment.plain_for(service),
-        cwd=repo.root,
+        env=_environ(repo, environment.plain_for(service)),
+        cwd=repo.state,
         log=_log(repo, service),
         pass_fds=[one.fileno() for one in sockets],
     )
@@ -215,15 +219,25 @@ def _listen(port: int, *, shared: bool = False) -> socket.socket:
 
 def _replica(process: psutil.Process) -> Replica:
     """Read a service's process: its command line says service and release, its sockets the health address."""
-    words = process.info["cmdline"]
-    release = int(words[words.index("--release") + 1]) if "--release" in words else 0
-    ports = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
+    ports: list[int] = []
+    with suppress(psutil.Error):  # it may end while we look
+        ports = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
     private = f"http://{LOOPBACK}:{max(ports)}" if ports else ""  # the system hands out high ports
-    return Replica(words[words.index("-") + 1], release, process.pid, private, process.create_time())
+    return Replica(_service(process), _release(process), process.pid, private, process.info["create_time"])
+
+
+def _service(process: psutil.Process) -> str:
+    words = process.info["cmdline"]
+    return str(words[words.index("-") + 1]) if "-" in words else "sandbox"
+
+
+def _release(process: psutil.Process) -> int:
+    words = process.info["cmdline"]
+    return int(words[words.index("--release") + 1]) if "--release" in words else 0
 
 
 def _start_sandbox(repo: Repo, environment: Environment) -> None:
-    if processes.of(repo.root, SANDBOX):
+    if processes.of(repo.state, SANDBOX):
         return
     values = {**environment.plain, **{key: value.reveal() for key, value in environment.sealed.items()}}
     port, smtp_port = _sandbox_ports(environment.plain)
@@ -231,7 +245,8 @@ def _start_sandbox(repo: Repo, environment: Environment) -> None:
     process = command.spawn(
         [*argv, "--state", str(repo.state / "sandbox.json")],
         input=json.dumps({key: values[key] for key in SANDBOX_KEYS}).encode(),
-        cwd=repo.root,
+        env=_environ(repo, {}),
+        cwd=repo.state,
         log=_log(repo, "sandbox"),
     )
     wait(repo, [Replica("sandbox", 0, process.pid, f"http://{LOOPBACK}:{port}", time.time())])
@@ -239,7 +254,7 @@ def _start_sandbox(repo: Repo, environment: Environment) -> None:
 
 def _claim(repo: Repo, plain: Mapping[str, str]) -> None:
     """Raise PortInUseError when a port of this environment belongs to a process that is not of it."""
-    own = {process.pid for module in ("config.entry", SANDBOX) for process in processes.of(repo.root, module)}
+    own = {process.pid for module in ("config.entry", SANDBOX) for process in processes.of(repo.state, module)}
     for port in (urlsplit(plain["PUBLIC_BASE_URL"]).port or 80, *_sandbox_ports(plain)):
         try:
             _listen(port).close()
@@ -260,7 +275,7 @@ def _end_strays(repo: Repo, grace: float = 1) -> None:
     """End the services that are not of the current release."""
     past = history(repo, LOCAL)
     current = past[-1].number if past else 0
-    strays = [one for one in processes.of(repo.root, "config.entry") if _replica(one).release != current]
+    strays = [one for one in processes.of(repo.state, "config.entry") if _release(one) != current]
     processes.end(strays, grace)
 
 

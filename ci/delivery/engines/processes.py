@@ -1,27 +1,36 @@
-"""Processes of this checkout, found in the process table by what their command line runs and where."""
+"""Processes of `local`, found in the process table by what their command line runs and in which folder."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 
-def of(root: Path, module: str) -> list[psutil.Process]:
-    """Return the live processes that run `python -m MODULE` in this checkout."""
+def of(folder: Path, module: str) -> list[psutil.Process]:
+    """Return the live processes that run `python -m MODULE` in this folder."""
     found = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+    for process in psutil.process_iter(["cmdline", "cwd", "status", "create_time"]):
         about = process.info
         runs = module in (about["cmdline"] or ()) and about["status"] != psutil.STATUS_ZOMBIE
-        if runs and about["cwd"] == str(root.resolve()):
+        if runs and about["cwd"] == str(folder.resolve()):
             found.append(process)
     return found
 
 
-def alive(pid: int) -> bool:
+def alive(process: psutil.Process) -> bool:
     """Whether a process runs; one that ended and waits for its parent does not."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def runs(pid: int) -> bool:
+    """Whether a process with this pid runs."""
+    try:
+        return alive(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
 
@@ -35,14 +44,12 @@ def listening(port: int) -> psutil.Process | None:
         return None
 
 
-def end(those: Iterable[psutil.Process], grace: float) -> None:
+def end(those: Sequence[psutil.Process], grace: float) -> None:
     """Ask processes to end (SIGTERM), and after `grace` seconds end them (SIGKILL); return when they are gone."""
-    those = list(those)
-    for process in those:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, left = psutil.wait_procs(those, timeout=grace)
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=5)
+    for request, patience in ((psutil.Process.terminate, grace), (psutil.Process.kill, 5)):
+        for process in filter(alive, those):
+            with suppress(psutil.NoSuchProcess):
+                request(process)
+        deadline = time.monotonic() + patience
+        while any(map(alive, those)) and time.monotonic() < deadline:
+            time.sleep(0.02)
