@@ -1,0 +1,68 @@
+"""What arrived, in memory: the last thousand messages."""
+
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+KEPT = 1000
+LONGEST = 64 * 1024  # characters of a body that are kept
+SMS, EMAIL = "sms", "email"
+
+
+def now() -> str:
+    """Return the time, in UTC and ISO 8601 to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Message:
+    """An SMS or an e-mail; `reference` is what its sender calls it, empty when it has no name for it."""
+
+    id: str
+    channel: str
+    to: str
+    sender: str
+    subject: str
+    body: str
+    reference: str
+    received_at: str
+
+    def document(self) -> dict[str, str]:
+        """Return it as programs read it."""
+        fields = ("id", "channel", "to", "subject", "body", "reference", "received_at")
+        return {"from": self.sender} | {name: getattr(self, name) for name in fields}
+
+
+class Inbox:
+    """The messages, newest first; `tag` changes with each that arrives."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque(maxlen=KEPT)
+        self._begun = secrets.token_hex(4)
+        self._arrived = 0
+
+    @property
+    def tag(self) -> str:
+        """An ETag (RFC 9110, section 8.8.3) of what is in the inbox."""
+        return f'"{self._begun}-{self._arrived}"'
+
+    def messages(self, channel: str | None = None) -> list[Message]:
+        """Return the messages of one channel, or all."""
+        return [message for message in self._messages if channel in (None, message.channel)]
+
+    def sms(self, reference: str) -> Message | None:
+        """Return the SMS that came with an Idempotency-Key; there is none without a key."""
+        return next((one for one in self.messages(SMS) if one.reference == reference and reference), None)
+
+    def add(
+        self, channel: str, *, to: str, sender: str, body: str, subject: str = "", reference: str = ""
+    ) -> Message:
+        """Take a message in and return it with its id and time."""
+        prefix = "SM" if channel == SMS else "EM"
+        message = Message(
+            prefix + secrets.token_hex(16), channel, to, sender, subject, body[:LONGEST], reference, now()
+        )
+        self._messages.appendleft(message)
+        self._arrived += 1
+        return message

@@ -1,0 +1,113 @@
+"""A sandbox for tests: the real process, at free ports, with secrets of its own."""
+
+import json
+import secrets
+import smtplib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ci.delivery.engines import servers
+from ci.ground import command
+
+ROOT = Path(__file__).parents[1]
+SENDER = "notify@lockstep.example"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One sandbox and what it takes to talk to it; `key` is id:secret."""
+
+    url: str
+    smtp_port: int
+    key: str
+    username: str
+    password: str
+    state: Path
+    log: Path
+    child: command.Detached
+
+    def client(self, key: str | None = None, timeout: float = 10) -> httpx.Client:
+        """Return a client of the provider's API with the sandbox's own key, or another."""
+        name, _, secret = (key or self.key).partition(":")
+        return httpx.Client(base_url=self.url, auth=(name, secret), timeout=timeout)
+
+    def sms(self, body: str = "hello", reference: str | None = None, timeout: float = 10) -> httpx.Response:
+        """Send an SMS and return the provider's answer."""
+        headers = {"Idempotency-Key": reference} if reference else {}
+        document = {"to": "+14155550123", "from": "Lockstep", "body": body}
+        with self.client(timeout=timeout) as client:
+            return client.post("/v1/messages", json=document, headers=headers)
+
+    def mail(self, body: str = "hello", reference: str = "x", subject: str = "", to: Sequence[str] = ()) -> None:
+        """Send an e-mail."""
+        message = EmailMessage()
+        message["From"], message["Subject"] = SENDER, subject
+        message["To"] = ", ".join(to or ["ada@example.com"])
+        message["Message-ID"] = f"<{reference}@lockstep.example>"
+        message.set_content(body)
+        self.raw_mail(message.as_bytes(), to)
+
+    def raw_mail(self, content: bytes, to: Sequence[str] = ()) -> None:
+        """Send the bytes of an e-mail as they are."""
+        with smtplib.SMTP("127.0.0.1", self.smtp_port) as session:
+            session.login(self.username, self.password)
+            session.sendmail(SENDER, to or ["ada@example.com"], content)
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Get a page, as anybody can."""
+        return httpx.get(f"{self.url}{path}", headers=headers)
+
+    def inbox(self, reference: str | None = None) -> list[dict[str, Any]]:
+        """Return what arrived: all of it, or what its sender calls `reference`."""
+        messages = self.get("/inbox.json").raise_for_status().json()["messages"]
+        return [one for one in messages if reference in (None, one["reference"])]
+
+
+def spawn(folder: Path, given: object, *arguments: str, **options: Any) -> command.Detached:
+    """Start a sandbox with anything at all on stdin."""
+    argv = [sys.executable, "-W", "error", "-m", "ci.delivery.engines.sandbox", *arguments]
+    return command.spawn(
+        [*argv, "--state", folder / "state.json"],
+        input=json.dumps(given).encode(),
+        log=folder / "log",
+        cwd=folder,  # in ROOT it would be taken for that of the checkout's own local environment
+        env={"PYTHONPATH": str(ROOT)},
+        **options,
+    )
+
+
+@contextmanager
+def running(folder: Path, key: str | None = None) -> Iterator[Sandbox]:
+    """Run a sandbox whose state is in a folder, wait until it is ready, and stop it in the end."""
+    key = key or f"SK{secrets.token_hex(16)}:{secrets.token_urlsafe()}"
+    username, password = "lockstep", secrets.token_urlsafe()
+    given = {"SMS_PROVIDER_API_KEY": key, "SMTP_USERNAME": username, "SMTP_PASSWORD": password}
+    port, smtp_port = servers.free_port(), servers.free_port()
+    child = spawn(folder, given, "--port", str(port), "--smtp-port", str(smtp_port))
+    url, log = f"http://127.0.0.1:{port}", folder / "log"
+    try:
+        _wait(url, child, log)
+        yield Sandbox(url, smtp_port, key, username, password, folder / "state.json", log, child)
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def _wait(url: str, child: command.Detached, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and child.poll() is None:
+        try:
+            httpx.get(f"{url}/readyz").raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the sandbox is not ready: {log.read_text()}")
