@@ -27,13 +27,13 @@ def fill(source: str) -> None:
         raise ValueError("the bundle is not JSON") from None
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise ValueError("the bundle is not a JSON object of strings")
-    os.environ.update(values)
+    os.environ.update(values)  # a NUL is a ValueError, too
 
 
 def main(arguments: list[str]) -> int:
     """Fill the environment, run the module, return an exit code."""
     bundle = None
-    if arguments[:1] == ["--bundle"]:
+    if arguments[:1] == ["--bundle"] and arguments[1:]:
         bundle, arguments = arguments[1], arguments[2:]
     services = schema.parse()["services"]
     if not arguments or arguments[0] not in services:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci.ground import ports
 from ci.ground.repo import Repo
 from ci.sealing import init
 from config.schema import Key
@@ -53,16 +54,16 @@ class Clone:
         """Run `inv` there and return its stdout; the exit code must be `code`."""
         done = subprocess.run(
             [sys.executable, "-m", "invoke", *words],
-            input=text,
+            input=text.encode(errors="surrogateescape"),
             cwd=self.repo.root,
             env=self.environ(),
             capture_output=True,
-            text=True,
             timeout=180,
             check=False,
         )
-        assert code == done.returncode, done.stdout + done.stderr
-        return done.stdout + (done.stderr if code else "")
+        stdout, stderr = done.stdout.decode(), done.stderr.decode()
+        assert code == done.returncode, stdout + stderr
+        return stdout + (stderr if code else "")
 
     def environ(self) -> dict[str, str]:
         """Return what a new user's shell holds."""
@@ -100,5 +101,5 @@ def move_ports(path: Path) -> None:
     """Give an environment's plain file ports that nobody uses, so that stories run beside each other."""
     text = path.read_text()
     for port in ("8000", "8010", "8025"):
-        text = text.replace(port, str(init.free_port()))
+        text = text.replace(port, str(ports.free()))
     path.write_text(text)

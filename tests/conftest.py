@@ -4,13 +4,14 @@ from collections.abc import Iterator
 import pytest
 
 from ci.delivery.engines import servers
+from ci.ground import ports
 
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Postgres with an empty database; its user may make further ones."""
     folder = tmp_path_factory.mktemp("postgres")
-    url = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{servers.free_port()}/lockstep"
+    url = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
     with servers.serving(servers.postgres(url, folder / "data", folder / "log")):
         yield url
 
@@ -19,6 +20,6 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Redis; empty it before you rely on it."""
     folder = tmp_path_factory.mktemp("redis")
-    url = f"redis://:{secrets.token_urlsafe()}@127.0.0.1:{servers.free_port()}/0"
+    url = f"redis://:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/0"
     with servers.serving(servers.redis(url, folder / "data", folder / "log")):
         yield url

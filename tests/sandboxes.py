@@ -14,8 +14,7 @@ from typing import Any
 
 import httpx
 
-from ci.delivery.engines import servers
-from ci.ground import command
+from ci.ground import command, ports
 
 ROOT = Path(__file__).parents[1]
 SENDER = "notify@lockstep.example"
@@ -90,7 +89,7 @@ def running(folder: Path, key: str | None = None) -> Iterator[Sandbox]:
     key = key or f"SK{secrets.token_hex(16)}:{secrets.token_urlsafe()}"
     username, password = "lockstep", secrets.token_urlsafe()
     given = {"SMS_PROVIDER_API_KEY": key, "SMTP_USERNAME": username, "SMTP_PASSWORD": password}
-    port, smtp_port = servers.free_port(), servers.free_port()
+    port, smtp_port = ports.free(), ports.free()
     child = spawn(folder, given, "--port", str(port), "--smtp-port", str(smtp_port))
     url, log = f"http://127.0.0.1:{port}", folder / "log"
     try:

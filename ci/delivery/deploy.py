@@ -81,7 +81,6 @@ STEPS: tuple[Callable[[Deploy], str], ...] = (decrypt, prepare, migrate, apply, 
 
 def run(repo: Repo, name: str) -> Deploy:
     """Deploy an environment under its lock and return what was done; a failed step undoes those before it."""
-    environments.known(repo, name)
     deploy = Deploy(repo, name, engines.of(repo, name))
     with deploy.engine.lock(repo, name):
         try:

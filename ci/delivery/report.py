@@ -6,7 +6,6 @@ from ci.delivery import engines
 from ci.delivery.deploy import Deploy
 from ci.ground import console, errors
 from ci.ground.repo import Repo
-from ci.sealing import environment
 
 
 def deployed(deploy: Deploy) -> None:
@@ -23,7 +22,6 @@ def deployed(deploy: Deploy) -> None:
 
 def status(repo: Repo, name: str) -> None:
     """Show the current release and its replicas; NotRunningError when there are none."""
-    environment.known(repo, name)
     engine = engines.of(repo, name)
     replicas = engine.replicas(repo, name)
     if not replicas:

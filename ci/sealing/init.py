@@ -2,12 +2,11 @@
 
 import re
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ci.ground import dotenv, errors, files
+from ci.ground import dotenv, errors, files, ports
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing import edit, identity, recipients
 from config import Secret
@@ -72,19 +71,7 @@ def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, 
 
 def generate(template: str) -> str:
     """Fill a `generate` template: {token} is 256 random bits, {hex} 128, {port} a free port of this machine."""
-    return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=free_port())
-
-
-def free_port() -> int:
-    """Return a port below those that the system hands to outgoing connections, so that it stays free."""
-    while True:
-        port = 20000 + secrets.randbelow(10000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=ports.free())
 
 
 def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 from ci.delivery.release import Release
 from ci.ground import errors
 from ci.ground.repo import Repo
-from ci.sealing.environment import Environment
+from ci.sealing.environment import Environment, known
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ ENGINES: Mapping[str, str] = {"local": "ci.delivery.engines.local"}
 
 
 def of(repo: Repo, name: str) -> Engine:
-    """Return the engine that environments.yaml gives an environment; UsageError when there is none."""
+    """Return the engine that environments.yaml gives an environment; UsageError when there is none of either."""
+    known(repo, name)
     engine = repo.environments.by_name[name].engine
     if engine not in ENGINES:
         raise errors.UsageError(

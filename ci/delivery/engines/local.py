@@ -21,14 +21,14 @@ import psutil
 
 from ci.delivery.engines import Replica, processes, servers
 from ci.delivery.release import Release
-from ci.ground import command, errors, files
+from ci.ground import command, errors, files, ports
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing.environment import Environment
 
 PATIENCE_SECONDS = 30
 KEPT_RELEASES = 50
 LAST_LINES = 15
-LOOPBACK = "127.0.0.1"
+ENTRY = "config.entry"
 SANDBOX = "ci.delivery.engines.sandbox"
 SANDBOX_KEYS = ("SMS_PROVIDER_API_KEY", "SMTP_USERNAME", "SMTP_PASSWORD")
 
@@ -125,7 +125,7 @@ def history(repo: Repo, name: str) -> list[Release]:
 
 def replicas(repo: Repo, name: str) -> list[Replica]:
     """Return what runs now, from the process table."""
-    found = [_replica(process) for process in processes.of(repo.state, "config.entry")]
+    found = [_replica(process) for process in processes.of(repo.state, ENTRY)]
     return sorted(found, key=lambda one: (one.service, one.release, one.pid))
 
 
@@ -163,7 +163,7 @@ def logs(repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterato
 def stop(repo: Repo, name: str, *, purge: bool) -> str:
     """Stop everything of the environment; `purge` deletes its data, secrets and identity, too."""
     names = []
-    for module in ("config.entry", SANDBOX):
+    for module in (ENTRY, SANDBOX):
         running = processes.of(repo.state, module)
         names += [_service(process) for process in running]
         processes.end(running, grace=PATIENCE_SECONDS)
@@ -176,7 +176,7 @@ def stop(repo: Repo, name: str, *, purge: bool) -> str:
 
 
 def _entry(service: str) -> list[str]:
-    return [sys.executable, "-m", "config.entry", "--bundle", "-", service]
+    return [sys.executable, "-m", ENTRY, "--bundle", "-", service]
 
 
 def _environ(repo: Repo, plain: Mapping[str, str]) -> dict[str, str]:
@@ -201,7 +201,7 @@ def _spawn(repo: Repo, environment: Environment, release: Release, service: str)
         log=_log(repo, service),
         pass_fds=[one.fileno() for one in sockets],
     )
-    address = f"http://{LOOPBACK}:{sockets[0].getsockname()[1]}"
+    address = f"http://{ports.HOST}:{sockets[0].getsockname()[1]}"
     for one in sockets:
         one.close()
     return Replica(service, release.number, process.pid, address, time.time())
@@ -212,17 +212,17 @@ def _listen(port: int, *, shared: bool = False) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:  # the old release and the new one listen at one port while they change places
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((LOOPBACK, port))
+    listener.bind((ports.HOST, port))
     listener.listen(1024)
     return listener
 
 
 def _replica(process: psutil.Process) -> Replica:
     """Read a service's process: its command line says service and release, its sockets the health address."""
-    ports: list[int] = []
+    listening: list[int] = []
     with suppress(psutil.Error):  # it may end while we look
-        ports = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
-    private = f"http://{LOOPBACK}:{max(ports)}" if ports else ""  # the system hands out high ports
+        listening = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
+    private = f"http://{ports.HOST}:{max(listening)}" if listening else ""  # the system hands out high ports
     return Replica(_service(process), _release(process), process.pid, private, process.info["create_time"])
 
 
@@ -249,22 +249,16 @@ def _start_sandbox(repo: Repo, environment: Environment) -> None:
         cwd=repo.state,
         log=_log(repo, "sandbox"),
     )
-    wait(repo, [Replica("sandbox", 0, process.pid, f"http://{LOOPBACK}:{port}", time.time())])
+    wait(repo, [Replica("sandbox", 0, process.pid, f"http://{ports.HOST}:{port}", time.time())])
 
 
 def _claim(repo: Repo, plain: Mapping[str, str]) -> None:
     """Raise PortInUseError when a port of this environment belongs to a process that is not of it."""
-    own = {process.pid for module in ("config.entry", SANDBOX) for process in processes.of(repo.state, module)}
+    own = {process.pid for module in (ENTRY, SANDBOX) for process in processes.of(repo.state, module)}
     for port in (urlsplit(plain["PUBLIC_BASE_URL"]).port or 80, *_sandbox_ports(plain)):
-        try:
-            _listen(port).close()
-        except OSError as error:
-            holder = processes.listening(port)
-            if holder is None or holder.pid not in own:
-                who = f"process {holder.pid} ({holder.name()})" if holder else error.strerror
-                raise errors.PortInUseError(
-                    f"port {port} is not free: {who}", "stop that, or take another port in config/local.env"
-                ) from None
+        holder = processes.listening(port)
+        if holder is None or holder.pid not in own:
+            servers.require_free(port)
 
 
 def _sandbox_ports(plain: Mapping[str, str]) -> tuple[int, int]:
@@ -275,7 +269,7 @@ def _end_strays(repo: Repo, grace: float = 1) -> None:
     """End the services that are not of the current release."""
     past = history(repo, LOCAL)
     current = past[-1].number if past else 0
-    strays = [one for one in processes.of(repo.state, "config.entry") if _release(one) != current]
+    strays = [one for one in processes.of(repo.state, ENTRY) if _release(one) != current]
     processes.end(strays, grace)
 
 

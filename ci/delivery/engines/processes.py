@@ -1,5 +1,6 @@
 """Processes of `local`, found in the process table by what their command line runs and in which folder."""
 
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -44,12 +45,15 @@ def listening(port: int) -> psutil.Process | None:
         return None
 
 
-def end(those: Sequence[psutil.Process], grace: float) -> None:
-    """Ask processes to end (SIGTERM), and after `grace` seconds end them (SIGKILL); return when they are gone."""
-    for request, patience in ((psutil.Process.terminate, grace), (psutil.Process.kill, 5)):
+def end(those: Sequence[psutil.Process], grace: float, request: signal.Signals = signal.SIGTERM) -> None:
+    """Ask processes to end, and after `grace` seconds end them (SIGKILL); return when they are gone."""
+    for number, patience in ((request, grace), (signal.SIGKILL, 5)):
         for process in filter(alive, those):
             with suppress(psutil.NoSuchProcess):
-                request(process)
+                process.send_signal(number)
         deadline = time.monotonic() + patience
         while any(map(alive, those)) and time.monotonic() < deadline:
             time.sleep(0.02)
+    for process in those:
+        with suppress(psutil.Error):
+            process.wait(0)  # a child of ours would stay a zombie, which Postgres takes for a live one

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.ground import dotenv, errors
+from ci.ground import command, dotenv, errors
 from ci.ground.repo import Repo
 from ci.sealing import edit, environment, identity
 from config import Secret
+from tests import checkouts
 
 DEV = "dev"
 
@@ -277,11 +278,19 @@ legal = st.text(min_size=8, max_size=200).filter(lambda value: dotenv.dirt(value
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=legal)
-def test_any_legal_value_goes_round(repo: Repo, value: str) -> None:
-    """set, sealed file, decrypt: byte for byte, whatever the value."""
-    edit.put(repo, DEV, "SMTP_PASSWORD", value)
+def test_any_legal_value_reaches_the_process(repo: Repo, tmp_path: Path, value: str) -> None:
+    """set, sealed file, decrypt, bundle, the process' own environment: byte for byte, whatever the value."""
+    (tmp_path / "show.py").write_text("import os, sys\nsys.stdout.buffer.write(os.environb[b'SMTP_PASSWORD'])\n")
 
-    assert value == lines(repo)["SMTP_PASSWORD"]
+    edit.put(repo, DEV, "SMTP_PASSWORD", value)
+    bundle = environment.opened(repo, DEV).bundle_for("worker")
+    shown = command.attempt(
+        [sys.executable, "-m", "config.entry", "--bundle", "-", "worker", "show"],
+        input=bundle.reveal().encode(),
+        env={"PYTHONPATH": f"{checkouts.ROOT}{os.pathsep}{tmp_path}"},
+    )
+
+    assert command.Result(0, value.encode(), b"") == shown
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

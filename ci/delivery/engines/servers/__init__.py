@@ -16,7 +16,7 @@ from pathlib import Path
 from ci.delivery.engines.servers import postgres_server
 from ci.delivery.engines.servers.postgres_server import Postgres
 from ci.delivery.engines.servers.postgres_server import folder as postgres_folder
-from ci.delivery.engines.servers.process import Process, free_port, require_free
+from ci.delivery.engines.servers.process import Process, require_free
 from ci.delivery.engines.servers.redis_server import Redis
 from ci.delivery.engines.servers.server import RejectedError, Server, address
 from ci.ground import command, errors, files
@@ -26,7 +26,6 @@ __all__ = [
     "Process",
     "Redis",
     "Server",
-    "free_port",
     "postgres",
     "postgres_folder",
     "purge",

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import psutil
 
 from ci.delivery.engines import processes
-from ci.ground import errors
+from ci.ground import errors, ports
 
-HOST = "127.0.0.1"
 SAME_START = 2.0  # seconds; when a process began is reckoned from the clock, which may be set while it runs
 
 
@@ -31,31 +30,14 @@ class Process:
         try:
             found = psutil.Process(self.pid)
             same = abs(found.create_time() - self.created) < SAME_START
-            return found if same and found.status() != psutil.STATUS_ZOMBIE else None
+            return found if same and processes.alive(found) else None
         except psutil.NoSuchProcess:
             return None
 
     def stop(self, request: signal.Signals = signal.SIGTERM, timeout: float = 10) -> None:
         """Ask the process to end, wait for it, and kill it after `timeout` seconds."""
-        found = self.find()
-        if found is None:
-            return
-        try:
-            found.send_signal(request)
-            found.wait(timeout)
-        except psutil.TimeoutExpired:
-            found.kill()
-            found.wait(timeout)
-        except psutil.NoSuchProcess:
-            return
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        if found := self.find():
+            processes.end([found], timeout, request)
 
 
 def require_free(port: int) -> None:
@@ -63,7 +45,7 @@ def require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((ports.HOST, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 holder = processes.listening(port)

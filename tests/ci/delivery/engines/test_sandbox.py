@@ -14,10 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from ci.delivery.engines import servers
 from ci.delivery.engines.sandbox.inbox import KEPT, LONGEST, SMS, Inbox
 from ci.delivery.engines.sandbox.smtp import LARGEST
-from ci.ground import errors
+from ci.ground import errors, ports
 from tests import sandboxes
 from tests.sandboxes import Sandbox
 
@@ -474,7 +473,7 @@ def test_sigterm_in_the_middle(tmp_path: Path) -> None:
 def test_descriptor(tmp_path: Path) -> None:
     """A listening socket can be handed over, so that no request is refused while a sandbox starts."""
     given = {"SMS_PROVIDER_API_KEY": "SK1:secret", "SMTP_USERNAME": "x", "SMTP_PASSWORD": "y"}
-    smtp_port = str(servers.free_port())
+    smtp_port = str(ports.free())
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         descriptor = listener.fileno()
@@ -499,9 +498,9 @@ def test_descriptor(tmp_path: Path) -> None:
 )
 def test_input_that_is_not_whole(tmp_path: Path, given: object) -> None:
     """Without all it needs on stdin it does not start, and says what it needs, not what it got."""
-    ports = ("--port", str(servers.free_port()), "--smtp-port", str(servers.free_port()))
+    words = ("--port", str(ports.free()), "--smtp-port", str(ports.free()))
 
-    child = sandboxes.spawn(tmp_path, given, *ports)
+    child = sandboxes.spawn(tmp_path, given, *words)
 
     assert child.wait(60) == errors.ConfigurationError.code
     assert "SMTP_PASSWORD" in (tmp_path / "log").read_text()

@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from ci.delivery.engines import servers
 from ci.delivery.engines.servers import Process, Server, postgres_server
-from ci.ground import command, errors
+from ci.ground import command, errors, ports
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = (
@@ -79,7 +79,7 @@ def sleeper(tmp_path: Path) -> Iterator[Process]:
 @MAKERS
 def test_runs_once(make: Make, tmp_path: Path) -> None:
     """A server that runs is found again, not started again."""
-    server = make(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = make(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server) as process:
         assert process == servers.start(server) == servers.running(server.data)
@@ -88,7 +88,7 @@ def test_runs_once(make: Make, tmp_path: Path) -> None:
 @MAKERS
 def test_outlives_us(make: Make, tmp_path: Path) -> None:
     """A server has a session of its own, so the end of a terminal does not reach it."""
-    server = make(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = make(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server) as process:
         assert process.pid == os.getsid(process.pid)
@@ -98,7 +98,7 @@ def test_outlives_us(make: Make, tmp_path: Path) -> None:
 def test_password_stays_in_memory(make: Make, tmp_path: Path) -> None:
     """The password is in no file, no log, no argv and no environment of a server."""
     password = secrets.token_urlsafe()
-    server = make(tmp_path, password, servers.free_port())
+    server = make(tmp_path, password, ports.free())
 
     with servers.serving(server) as process:
         handle = psutil.Process(process.pid)
@@ -113,7 +113,7 @@ def test_password_stays_in_memory(make: Make, tmp_path: Path) -> None:
 @pytest.mark.server
 def test_data_survives_a_restart(tmp_path: Path) -> None:
     """What Redis was told last is there after an orderly stop."""
-    server = redis_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = redis_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server):
         ask_redis(server, "SET", "key", "value")
@@ -126,7 +126,7 @@ def test_data_survives_a_restart(tmp_path: Path) -> None:
 @pytest.mark.server
 def test_data_survives_a_crash(tmp_path: Path) -> None:
     """What Postgres committed is there after it was killed, and what the kill left is no obstacle."""
-    server = postgres_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = postgres_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server) as process:
         ask_postgres(server, "CREATE TABLE notes AS SELECT 1 AS id")
@@ -139,8 +139,8 @@ def test_data_survives_a_crash(tmp_path: Path) -> None:
 @MAKERS
 def test_moves_to_another_port(make: Make, tmp_path: Path) -> None:
     """A server whose URL got another port leaves the old one."""
-    password, port = secrets.token_urlsafe(), servers.free_port()
-    moved = make(tmp_path, password, servers.free_port())
+    password, port = secrets.token_urlsafe(), ports.free()
+    moved = make(tmp_path, password, ports.free())
 
     with servers.serving(make(tmp_path, password, port)) as first, servers.serving(moved) as second:
         servers.require_free(port)
@@ -152,8 +152,8 @@ def test_moves_to_another_port(make: Make, tmp_path: Path) -> None:
 @MAKERS
 def test_takes_the_password_percent_decoded(make: Make, tmp_path: Path) -> None:
     """A password with reserved characters is the decoded one."""
-    with servers.serving(make(tmp_path, "p%40ss%2F%25%20%22%27w", servers.free_port())) as process:
-        server = make(tmp_path, "p%40ss%2F%25%20%22%27w", servers.free_port())
+    with servers.serving(make(tmp_path, "p%40ss%2F%25%20%22%27w", ports.free())) as process:
+        server = make(tmp_path, "p%40ss%2F%25%20%22%27w", ports.free())
 
         assert server.address.password.reveal() == "p@ss/% \"'w"
         assert process.find()
@@ -162,7 +162,7 @@ def test_takes_the_password_percent_decoded(make: Make, tmp_path: Path) -> None:
 @pytest.mark.server
 def test_redis_user(tmp_path: Path) -> None:
     """With a user in the URL, nobody else gets in: not even Redis' default user."""
-    password, port = secrets.token_urlsafe(), servers.free_port()
+    password, port = secrets.token_urlsafe(), ports.free()
     url = f"redis://worker:{password}@localhost:{port}/0"
 
     with servers.serving(servers.redis(url, tmp_path / "redis", tmp_path / "log")):
@@ -189,7 +189,7 @@ def test_port_in_use(make: Make, tmp_path: Path) -> None:
 @MAKERS
 def test_other_password_while_it_runs(make: Make, tmp_path: Path) -> None:
     """A server that runs with another password is left alone, and the error says what the matter is."""
-    port = servers.free_port()
+    port = ports.free()
 
     with servers.serving(make(tmp_path, secrets.token_urlsafe(), port)) as process:
         changed = make(tmp_path, secrets.token_urlsafe(), port)
@@ -202,7 +202,7 @@ def test_other_password_while_it_runs(make: Make, tmp_path: Path) -> None:
 @pytest.mark.server
 def test_other_password_after_a_stop(tmp_path: Path) -> None:
     """A database that was made with another password does not stay running, and the hint is to remove it."""
-    port = servers.free_port()
+    port = ports.free()
     changed = postgres_at(tmp_path, secrets.token_urlsafe(), port)
 
     with servers.serving(postgres_at(tmp_path, secrets.token_urlsafe(), port)):
@@ -217,7 +217,7 @@ def test_other_password_after_a_stop(tmp_path: Path) -> None:
 @pytest.mark.server
 def test_death_at_the_start(tmp_path: Path) -> None:
     """A server that ends as it starts is an error with the last lines of its log, and leaves no record."""
-    server = redis_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = redis_at(tmp_path, secrets.token_urlsafe(), ports.free())
     manifest = server.data / "appendonlydir/appendonly.aof.manifest"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("no manifest\n")
@@ -234,7 +234,7 @@ def test_embedded_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """A machine that has no Postgres gets the one from the package."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(postgres_server, "DEBIAN", tmp_path)
-    server = postgres_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = postgres_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server):
         assert ask_postgres(server, "SHOW server_version_num")[0][0] >= "180000"  # type: ignore[operator]
@@ -244,7 +244,7 @@ def test_embedded_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_embedded_postgres_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the user that runs Postgres can enter no folder of programs, a copy of the package's runs."""
     monkeypatch.setattr(postgres_server, "_reachable", lambda path: False)
-    server = postgres_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = postgres_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server) as process:
         program = Path(psutil.Process(process.pid).exe())
@@ -255,7 +255,7 @@ def test_embedded_postgres_out_of_reach(tmp_path: Path, monkeypatch: pytest.Monk
 @MAKERS
 def test_says_whether_one_ran(make: Make, tmp_path: Path) -> None:
     """Stop ends the process and says so, once."""
-    server = make(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = make(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(server) as process:
         assert servers.stop(server.data)
@@ -266,7 +266,7 @@ def test_says_whether_one_ran(make: Make, tmp_path: Path) -> None:
 @MAKERS
 def test_purge_leaves_the_log_alone(make: Make, tmp_path: Path) -> None:
     """Purge stops the server and removes everything but its log."""
-    server = make(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = make(tmp_path, secrets.token_urlsafe(), ports.free())
 
     process = servers.start(server)
     servers.purge(server.data)
@@ -280,10 +280,10 @@ def test_purge_leaves_the_log_alone(make: Make, tmp_path: Path) -> None:
 @pytest.mark.server
 def test_purge_leaves_the_neighbour_alone(tmp_path: Path) -> None:
     """To purge one server of a folder does nothing to the other."""
-    neighbour = postgres_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    neighbour = postgres_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with servers.serving(neighbour) as process:
-        with servers.serving(redis_at(tmp_path, secrets.token_urlsafe(), servers.free_port())):
+        with servers.serving(redis_at(tmp_path, secrets.token_urlsafe(), ports.free())):
             ask_postgres(neighbour, "CREATE TABLE notes AS SELECT 1 AS id")
         servers.stop(neighbour.data)
         again = servers.start(neighbour)
@@ -375,7 +375,7 @@ def test_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(postgres_server, "DEBIAN", tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    server = redis_at(tmp_path, secrets.token_urlsafe(), servers.free_port())
+    server = redis_at(tmp_path, secrets.token_urlsafe(), ports.free())
 
     with pytest.raises(errors.ToolMissingError, match="no Postgres"):
         postgres_server.find_programs(tmp_path)

@@ -1,0 +1,122 @@
+"""Every task, as a user runs it: what it says and how it ends when what it is given is wrong."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests import checkouts
+
+PASSWORD = "SMTP_PASSWORD"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> checkouts.Clone:
+    made = checkouts.clone(tmp_path_factory.mktemp("tasks"))
+    lines = "".join(
+        f"{environment}.{key.name}={checkouts.value(environment, key)}\n"
+        for environment in ("dev", "staging", "prod")
+        for key in made.repo.schema.secrets()
+        if key.generator(environment) is None
+    )
+    made.inv("init", "--name=acme", text=lines)
+    return made
+
+
+@pytest.fixture
+def untouched(clone: checkouts.Clone) -> Iterator[None]:
+    """Whatever fails leaves the checkout as it was."""
+
+    def tree() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in clone.repo.root.glob("*/*") if path.is_file()}
+
+    before = tree()
+    yield
+    assert before == tree()
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("words", "text", "code", "expected"),
+    [
+        ("init", "", 26, "this repository is acme's already"),
+        ("init --name=other", "", 26, "this repository is acme's already"),
+        ("set --env=prd --key=SMTP_PASSWORD", "abcdefgh", 64, "no environment prd"),
+        ("set --env= --key=SMTP_PASSWORD", "abcdefgh", 64, "no environment given"),
+        ("set --env=../dev --key=SMTP_PASSWORD", "abcdefgh", 64, "no environment ../dev"),
+        ("set --env=dev --key=NO_SUCH_KEY", "abcdefgh", 25, "no key NO_SUCH_KEY in the schema"),
+        ("set --env=dev --key=LOG_LEVEL", "debug", 25, "write it into config/dev.env"),
+        ("set --env=dev --key=SMTP_PASSWORD", "", 24, "SMTP_PASSWORD is empty"),
+        ("set --env=dev --key=SMTP_PASSWORD", "two\nlines\n", 24, "holds a line break"),
+        ("set --env=dev --key=SMTP_PASSWORD", " abcdefgh", 24, "begins or ends with a blank"),
+        ("set --env=dev --key=SMTP_PASSWORD", '"abcdefgh"', 24, "begins or ends with a quote"),
+        ("set --env=dev --key=SMTP_PASSWORD", "a", 25, "is shorter than 8 characters"),
+        ("set --env=dev --key=DATABASE_URL", "mysql://h/d", 25, "looks like postgresql://"),
+        ("encrypt --env=dev", "", 24, "nothing came in"),
+        ("encrypt --env=dev", "SMTP_PASSWORD", 24, "  | line 1: is not KEY=value"),
+        ("encrypt --env=dev", "LOG_LEVEL=debug\n", 25, "LOG_LEVEL is not secret"),
+        ("encrypt --env=prd", "SMTP_PASSWORD=abcdefgh\n", 64, "no environment prd"),
+        ("decrypt --env=prd", "", 64, "no environment prd"),
+        ("decrypt --env=local", "", 23, "local.enc.env is not there"),
+        ("edit --env=prd", "", 64, "no environment prd"),
+        ("deploy --env=prd", "", 64, "no environment prd"),
+        ("deploy --env=prod", "", 64, "run by swarm"),
+        ("status --env=prd", "", 64, "no environment prd"),
+        ("status", "", 45, "local does not run"),
+        ("logs --env=prd", "", 64, "no environment prd"),
+        ("logs", "", 45, "no log of local"),
+        ("logs --service=../x", "", 45, "no log of ../x"),
+        ("stop --env=prd", "", 64, "no environment prd"),
+    ],
+)
+def test_bad_input_is_told_with_its_cure(
+    clone: checkouts.Clone, words: str, text: str, code: int, expected: str
+) -> None:
+    """One error, one hint, its own exit code, no traceback, and nothing changed."""
+    shown = clone.inv(*words.split(), text=text, code=code)
+
+    assert expected in shown
+    assert 1 == shown.count("error: ")
+    assert 1 == shown.count("hint: ")
+    assert "Traceback" not in shown
+
+
+def test_input_that_is_not_utf_8(clone: checkouts.Clone) -> None:
+    """Bytes that are no text are refused, not mangled."""
+    shown = clone.inv("set", "--env=dev", f"--key={PASSWORD}", text="abcdefgh\udcff", code=24)
+
+    assert "stdin is not UTF-8" in shown
+
+
+@pytest.mark.parametrize(
+    "value", ["p%40ss%s", "$HOME${X}", "#hash # more", "a=b==", "two  words", "it's", "pässwörd", "x" * 10_000]
+)
+def test_a_value_comes_back_as_it_went_in(clone: checkouts.Clone, value: str) -> None:
+    """What goes in at set comes out at decrypt; one line end after the value is not part of it."""
+    value += secrets.token_urlsafe(8)
+
+    clone.inv("set", "--env=dev", f"--key={PASSWORD}", text=f"{value}\n")
+
+    assert f"{PASSWORD}={value}\n" in clone.inv("decrypt", "--env=dev")
+
+
+def test_decrypt_says_nothing_but_the_lines(clone: checkouts.Clone) -> None:
+    """What decrypt prints is what encrypt takes."""
+    lines = clone.inv("decrypt", "--env=staging")
+
+    clone.inv("encrypt", "--env=staging", text=lines)
+
+    assert lines == clone.inv("decrypt", "--env=staging")
+
+
+def test_stop_where_nothing_runs(clone: checkouts.Clone) -> None:
+    """To stop what is stopped is no fault."""
+    assert "" == clone.inv("stop")
+
+
+def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
+    """Every task is listed with what it does."""
+    shown = clone.inv("--list")
+
+    tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert ["decrypt", "deploy", "edit", "encrypt", "init", "logs", "set", "status", "stop"] == tasks
