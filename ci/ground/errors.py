@@ -29,6 +29,12 @@ class UsageError(LockstepError):
     code = 64
 
 
+class GateError(LockstepError):
+    """A gate could not do its work; that is never taken for clean."""
+
+    code = 2
+
+
 class ToolMissingError(LockstepError):
     """A program is not installed, or cannot be."""
 

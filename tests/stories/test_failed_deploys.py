@@ -63,7 +63,8 @@ def test_a_port_in_use(clone: checkouts.Clone, key: str) -> None:
     with socket.create_server(("127.0.0.1", port)):
         shown = clone.inv("deploy", code=errors.PortInUseError.code)
 
-    assert f"port {port} is not free: process {os.getpid()}" in shown
+    assert f"port {port} is in use by " in shown
+    assert f", process {os.getpid()}\n" in shown
     assert [] == left_running(clone)
 
 
