@@ -7,7 +7,7 @@ import sys
 
 from ci.ground import console, errors
 from ci.ground.repo import Repo
-from ci.sealing import init
+from ci.sealing import edit, init
 from config.schema import Key
 
 
@@ -34,7 +34,7 @@ def asker(repo: Repo) -> init.Ask:
     """Return what answers for a key: a hidden prompt, or the lines that came on stdin."""
     if sys.stdin.isatty():
         console.doing("asking", "for what cannot be generated; an empty answer leaves it for later")
-        return lambda environment, key: getpass.getpass(f"{environment} {key.name} ({key.meta['description']}): ")
+        return lambda environment, key: _until_good(repo, environment, key)
     values, problems = init.given(_stdin())
     wanted = {(one, key.name) for one in repo.environments.by_name for key in repo.schema.secrets()}
     problems += [f"{one}.{key} is no secret of an environment" for one, key in values if (one, key) not in wanted]
@@ -63,6 +63,18 @@ def report(made: init.Report) -> None:
     for environment, file in made.identities.items():
         console.say(f"  gh secret set LOCKSTEP_IDENTITY --env {environment} < {shlex.quote(str(file))}")
     console.say("keep a copy of each identity where you keep passwords: whoever loses it loses the secrets")
+
+
+def _until_good(repo: Repo, environment: str, key: Key) -> str:
+    """Ask until the answer is good or empty, for a slip must not cost the answers before it."""
+    while answer := getpass.getpass(f"{environment} {key.name} ({key.meta['description']}): "):
+        try:
+            edit.check(repo, environment, key.name, answer)
+        except errors.LockstepError as error:
+            console.error(str(error), error.hint)
+        else:
+            return answer
+    return ""
 
 
 def _stdin() -> str:

@@ -1,0 +1,66 @@
+import os
+import pty
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from ci.ground.repo import Repo
+from tests import checkouts
+
+
+def at_a_terminal(clone: checkouts.Clone, words: list[str], answers: list[str]) -> str:
+    """Run `inv` at a terminal of its own, type the answers, and return what the terminal showed."""
+    terminal, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=clone.repo.root,
+        env=clone.environ(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    for answer in answers:
+        while not shown.endswith(b"): ") and not shown.endswith(b"PASSWORD: "):
+            shown += os.read(terminal, 1)
+        os.write(terminal, f"{answer}\n".encode())
+        shown += b"\n"
+    while True:
+        try:
+            shown += os.read(terminal, 1000)
+        except OSError:  # Linux says so when the other end is gone
+            break
+    assert 0 == child.wait()
+    os.close(terminal)
+    return shown.decode()
+
+
+def test_set_asks_without_showing(tmp_path: Path) -> None:
+    """At a terminal the value is asked for, and what is typed is not shown."""
+    clone = checkouts.clone(tmp_path)
+    clone.inv("init", "--name=acme")
+    value = secrets.token_urlsafe()
+
+    shown = at_a_terminal(clone, ["set", "--env=dev", "--key=SMTP_PASSWORD"], [value])
+
+    assert "dev SMTP_PASSWORD: " in shown
+    assert value not in shown
+    assert f"SMTP_PASSWORD={value}\n" in clone.inv("decrypt", "--env=dev")
+
+
+def test_init_asks_again_after_a_slip(tmp_path: Path) -> None:
+    """A bad answer is told and asked for again; an empty one leaves the key for later."""
+    clone = checkouts.clone(tmp_path)
+    wanted = [key for key in clone.repo.schema.secrets() if key.generator("dev") is None]
+    good = {key.name: checkouts.value("dev", key) for key in wanted}
+
+    shown = at_a_terminal(clone, ["init", "--name=acme"], ["nonsense", *good.values(), *([""] * len(wanted) * 2)])
+
+    assert "the value of DATABASE_URL is not a URL" in shown
+    assert "nonsense" not in shown
+    assert "inv set --env=prod --key=REDIS_URL" in shown
+    assert "inv set --env=dev" not in shown
+    assert "acme" == Repo(clone.repo.root).environments.project
