@@ -1,6 +1,6 @@
 """The application: its routes put together."""
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Info, generate_latest
 from starlette.types import ASGIApp
@@ -18,12 +18,9 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     """Return the ASGI application of this configuration; nothing is connected before the first request."""
     app = FastAPI(title="Lockstep", version=sha, summary="Send SMS and e-mail, and see what became of them.")
     engine, broker = database.engine(config), queue.broker(config)
-    head = database.head()
     BUILD.info({"sha": sha, "release": str(release)})
     problems.install(app)
-    app.include_router(
-        notifications.routes(engine, broker), dependencies=[Depends(tokens.required(config.api_tokens))]
-    )
+    app.include_router(notifications.routes(engine, broker, tokens.guarded(config.api_tokens)))
 
     @app.get("/healthz", tags=["operation"], summary="The process runs")
     async def healthz() -> Health:
@@ -31,7 +28,7 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
 
     @app.get("/readyz", tags=["operation"], summary="Database, queue and schema are there")
     def readyz() -> JSONResponse:
-        parts = health.readiness(engine, broker, head)
+        parts = health.readiness(engine, broker)
         return JSONResponse(parts, 200 if health.ready(parts) else 503)
 
     @app.get("/version", tags=["operation"], summary="Which release answers")

@@ -1,18 +1,22 @@
 """The routes of notifications. Accepted means committed; the queue is told afterwards, and may be told later."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
+from fastapi.routing import APIRoute
 from prometheus_client import Counter
 from sqlalchemy import Engine, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.problems import Problem
-from app.schemas import Page, Receipt, Submission, cursor, place
+from app.schemas import PATH, Page, Receipt, Submission, cursor, place
+from app.tokens import bearer
 from model import queue
 from model.notification import Notification, Status
 
@@ -22,9 +26,9 @@ CONTENT = ("channel", "to", "subject", "body")
 log = structlog.get_logger("app")
 
 
-def routes(database: Engine, broker: RedisBroker) -> APIRouter:
-    """Return the routes under /v1/notifications."""
-    router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> APIRouter:
+    """Return the routes under /v1/notifications, each of the guarded class."""
+    router = APIRouter(prefix=PATH, tags=["notifications"], route_class=guarded, dependencies=[Security(bearer)])
 
     @router.post("", status_code=202, summary="Submit a notification")
     def submit(submission: Submission, response: Response) -> Receipt:
@@ -33,11 +37,13 @@ def routes(database: Engine, broker: RedisBroker) -> APIRouter:
         The same idempotency key with the same content is the same notification; with other content it is a 409.
         """
         with Session(database, expire_on_commit=False) as session, session.begin():
-            row, new = _insert(session, submission)
+            row = _insert(session, submission)
+            new = row is not None
+            row = row or _earlier(session, submission)
         if new:
             ACCEPTED.labels(row.channel).inc()
             _nudge(database, broker, row)
-        response.headers["Location"] = f"/v1/notifications/{row.id}"
+        response.headers["Location"] = f"{PATH}/{row.id}"
         return Receipt.of(row)
 
     @router.get("/{identifier}", summary="See what became of one")
@@ -58,10 +64,8 @@ def routes(database: Engine, broker: RedisBroker) -> APIRouter:
             query = query.where(tuple_(Notification.created_at, Notification.id) < _place(after))
         with Session(database) as session:
             rows = session.scalars(query.limit(limit + 1)).all()
-        more = len(rows) > limit
-        return Page(
-            items=[Receipt.of(row) for row in rows[:limit]], next=cursor(rows[limit - 1]) if more else None
-        )
+        shown = rows[:limit]
+        return Page(items=[Receipt.of(row) for row in shown], next=cursor(shown[-1]) if rows[limit:] else None)
 
     @router.post("/{identifier}/replay", status_code=202, summary="Try a dead one again")
     def replay(identifier: UUID) -> Receipt:
@@ -77,30 +81,26 @@ def routes(database: Engine, broker: RedisBroker) -> APIRouter:
     return router
 
 
-def _insert(session: Session, submission: Submission) -> tuple[Notification, bool]:
-    """Return the row of a submission and whether it is new."""
-    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-    row = Notification(**submission.model_dump(), request_id=request_id)
-    if submission.idempotency_key is None:
-        session.add(row)
-        session.flush()
-        session.refresh(row)
-        return row, True
-    values = {**submission.model_dump(), "request_id": request_id}
+def _insert(session: Session, submission: Submission) -> Notification | None:
+    """Return the new row; None when its idempotency key was used before."""
+    values = submission.model_dump()
     values["recipient"] = values.pop("to")
-    made = session.scalars(
+    values["request_id"] = structlog.contextvars.get_contextvars()["request_id"]
+    return session.scalars(
         insert(Notification)
         .values(**values)
         .on_conflict_do_nothing(index_elements=["idempotency_key"])
         .returning(Notification)
     ).one_or_none()
-    if made:
-        return made, True
+
+
+def _earlier(session: Session, submission: Submission) -> Notification:
+    """Return the row that used the idempotency key first."""
     query = select(Notification).where(Notification.idempotency_key == submission.idempotency_key)
-    earlier = session.scalars(query).one()
-    if any(getattr(earlier, name) != getattr(submission, name) for name in CONTENT):
-        raise Problem(409, "the idempotency key was used for another content")
-    return earlier, False
+    row = session.scalars(query).one()
+    if any(getattr(row, name) != getattr(submission, name) for name in CONTENT):
+        raise Problem(409, "this key was used for another content", where="body.idempotency_key")
+    return row
 
 
 def _nudge(database: Engine, broker: RedisBroker, row: Notification) -> None:
@@ -110,8 +110,15 @@ def _nudge(database: Engine, broker: RedisBroker, row: Notification) -> None:
     except queue.QueueError as error:
         UNNUDGED.inc()
         log.warning("queue unavailable, the sweeper will find it", id=str(row.id), kind=type(error).__name__)
+        _mark(database, row)
+
+
+def _mark(database: Engine, row: Notification) -> None:
+    try:
         with database.begin() as connection:
             connection.execute(update(Notification).where(Notification.id == row.id).values(nudged_at=None))
+    except SQLAlchemyError as error:  # it is accepted all the same, and found a little later
+        log.warning("database unavailable", id=str(row.id), kind=type(error).__name__)
 
 
 def _found(row: Notification | None) -> Notification:
@@ -120,8 +127,8 @@ def _found(row: Notification | None) -> Notification:
     return row
 
 
-def _place(text: str) -> tuple[object, object]:
+def _place(text: str) -> tuple[datetime, UUID]:
     try:
         return place(text)
-    except ValueError as error:
-        raise Problem(422, f"after is {error}") from None
+    except ValueError:
+        raise Problem(422, "after is no cursor of this list", where="query.after") from None

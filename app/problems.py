@@ -7,44 +7,58 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 RETRY_SECONDS = "5"
+LONGEST_WHERE = 80  # characters; the name of an unknown field is the client's own
+NO_OBJECT = "should be a JSON object, sent as application/json"
+WORDS = {  # where Pydantic's own would repeat what was sent, or not help
+    "json_invalid": "is not JSON",
+    "model_attributes_type": NO_OBJECT,
+    "union_tag_invalid": "should be sms or email",
+    "union_tag_not_found": "should be sms or email",
+    "extra_forbidden": "is not a field of this channel",
+}
 log = structlog.get_logger("app")
 
 
 class Problem(HTTPException):
-    """A request that cannot be done, and why."""
+    """A request that cannot be done, and why; `where` is the part of the request that is to blame."""
+
+    def __init__(
+        self, status: int, what: str, *, where: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, what, headers)
+        self.problems = [{"where": where, "what": what}] if where else []
 
 
 def install(app: FastAPI) -> None:
     """Answer every failure with a problem document."""
     app.add_exception_handler(HTTPException, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(DBAPIError, _unavailable)
-    app.add_exception_handler(PoolTimeoutError, _unavailable)
+    for unavailable in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(unavailable, _unavailable)
     app.add_exception_handler(Exception, _unknown)
 
 
 def document(status: int, title: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
-    """Return a problem document as a response."""
-    body = {"type": "about:blank", "title": title, "status": status, **more}
+    """Return a problem document as a response; it names the request, so that its lines in the log can be found."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    body = {"type": "about:blank", "title": title, "status": status, "request_id": request_id, **more}
     return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
 async def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101, for mypy
-    return document(error.status_code, str(error.detail), error.headers)
+    more = {"problems": error.problems} if isinstance(error, Problem) and error.problems else {}
+    return document(error.status_code, str(error.detail), error.headers, **more)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101, for mypy
-    problems = [
-        {"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"].removeprefix("Value error, ")}
-        for one in error.errors()
-    ]
+    problems = [{"where": _where(one), "what": _what(one)} for one in error.errors()]
     return document(422, "the request does not fit", problems=problems)
 
 
@@ -55,4 +69,18 @@ async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
 
 async def _unknown(_request: Request, error: Exception) -> JSONResponse:
     log.error("unhandled", kind=type(error).__name__, exc_info=error)
-    return document(500, "a bug in the api, the log has it under the request's id")
+    return document(500, "a bug in the api; its log has it under the request's id")
+
+
+def _where(problem: Mapping[str, Any]) -> str:
+    """Return the place as a path: `body.to`, `query.limit`."""
+    parts = [str(part) for part in problem["loc"]]
+    if parts[1:2] in (["sms"], ["email"]):
+        del parts[1]  # Pydantic's name for the kind of body
+    if problem["type"].startswith("union_tag"):
+        parts.append("channel")
+    return ".".join(parts).encode("ascii", "backslashreplace").decode()[:LONGEST_WHERE]
+
+
+def _what(problem: Mapping[str, Any]) -> str:
+    return WORDS.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))

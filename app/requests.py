@@ -8,10 +8,19 @@ import structlog
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import problems
+from app.problems import Problem
 
-LARGEST_BODY = 128 * 1024  # bytes; the longest notification is well below
+LARGEST_BODY = 1024 * 1024  # bytes; the longest e-mail fits, whatever its language
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+METHODS = (
+    "DELETE",
+    "GET",
+    "HEAD",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PUT",
+)  # others would be labels that anybody makes up
 DURATION = Histogram("api_request_seconds", "Time to answer a request.", ["method", "route", "status"])
 UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every second by machines
 SECURITY = [
@@ -20,10 +29,6 @@ SECURITY = [
     (b"referrer-policy", b"no-referrer"),
 ]
 log = structlog.get_logger("app")
-
-
-class TooLargeError(Exception):
-    """The body is larger than any that this api takes."""
 
 
 class Requests:
@@ -37,9 +42,8 @@ class Requests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status = time.perf_counter(), 0
         identifier = _identifier(scope)
-        structlog.contextvars.bind_contextvars(request_id=identifier)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -49,29 +53,37 @@ class Requests:
                 message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
-        try:
-            await self.app(scope, _limited(receive), answer)
-        except TooLargeError:
-            await problems.document(413, f"the body is larger than {LARGEST_BODY} bytes")(scope, receive, answer)
-        finally:
-            _account(scope, status, time.perf_counter() - begun)
-            structlog.contextvars.unbind_contextvars("request_id")
+        with structlog.contextvars.bound_contextvars(request_id=identifier):
+            try:
+                await self.app(scope, _limited(scope, receive), answer)
+            except Exception:
+                if not status:  # else it was answered and logged, and Starlette raises it for Uvicorn to log again
+                    raise
+            finally:
+                _account(scope, status, time.perf_counter() - begun)
 
 
 def _identifier(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+    given = _header(scope, b"x-request-id")
     return given if SANE_ID.fullmatch(given) else uuid4().hex
 
 
-def _limited(receive: Receive) -> Receive:
+def _header(scope: Scope, name: bytes) -> str:
+    return str(next((value for key, value in scope["headers"] if key == name), b"").decode("latin-1"))
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Return a `receive` that ends a request whose body is too large: as announced, else as soon as it is."""
+    announced = _header(scope, b"content-length")
+    expected = int(announced) if announced.isdecimal() else 0
     seen = 0
 
     async def counted() -> Message:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > LARGEST_BODY:
-            raise TooLargeError
+        if max(seen, expected) > LARGEST_BODY:
+            raise Problem(413, f"the body is larger than {LARGEST_BODY} bytes", where="body")
         return message
 
     return counted
@@ -79,6 +91,7 @@ def _limited(receive: Receive) -> Receive:
 
 def _account(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unknown")
-    DURATION.labels(scope["method"], route, status).observe(seconds)
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    DURATION.labels(method, route, status).observe(seconds)
     if route not in UNLOGGED:
-        log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+        log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))

@@ -1,65 +1,98 @@
 """The JSON that goes in and out."""
 
 import base64
-import binascii
-from datetime import datetime
-from typing import Annotated, Literal, Self
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from model.notification import Channel, Notification, Status
+from model.notification import WAITING, Channel, Notification, Status
 
 SMS_LENGTH = 1600  # characters; what Twilio takes as one message, in up to ten segments
 EMAIL_LENGTH = 100_000
-CONTROL = r"^[^\x00-\x1f\x7f]*$"
+ADDRESS_LENGTH = 320
+BREAKS = ("Cc", "Zl", "Zp")  # Unicode's controls and separators of lines: they would begin another header
+PATH = "/v1/notifications"
 
-Line = Annotated[str, StringConstraints(pattern=CONTROL)]
+
+def _line(text: str) -> str:
+    if any(unicodedata.category(letter) in BREAKS for letter in text):
+        raise ValueError("it holds a line end or another control character")
+    return text
 
 
-class Submission(BaseModel):
-    """A notification to be sent."""
+def _text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+def _phone_number(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        number = phonenumbers.PhoneNumber()
+    as_e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if as_e164 != text or not phonenumbers.is_possible_number(number):
+        raise ValueError("is not a phone number in E.164 form, such as +14155550123")
+    return text
+
+
+def _email_address(text: str) -> str:
+    try:
+        validate_email(text, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        raise ValueError("is not an e-mail address") from None
+    if not text.isascii():  # not every mail server takes it; the domain's ASCII form goes everywhere
+        raise ValueError("is not an e-mail address in ASCII")
+    return text
+
+
+def _nothing(given: Any) -> None:
+    if given is not None:
+        raise ValueError("an SMS has no subject")
+
+
+ONE_LINE = AfterValidator(_line)
+
+
+class Common(BaseModel):
+    """What every notification has."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    channel: Channel
-    to: Annotated[Line, Field(max_length=320, description="a phone number in E.164 form, or an e-mail address")]
-    subject: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
-    body: Annotated[str, Field(min_length=1, max_length=EMAIL_LENGTH)]
-    idempotency_key: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
 
-    @model_validator(mode="after")
-    def _fits_its_channel(self) -> Self:
-        if "\x00" in self.body:
-            raise ValueError("body holds a NUL character")
-        if self.channel is Channel.SMS:
-            self._check_sms()
-        else:
-            self._check_email()
-        return self
 
-    def _check_sms(self) -> None:
-        if self.subject is not None:
-            raise ValueError("an SMS has no subject")
-        if len(self.body) > SMS_LENGTH:
-            raise ValueError(f"body is longer than an SMS of {SMS_LENGTH} characters")
-        try:
-            number = phonenumbers.parse(self.to)
-        except phonenumbers.NumberParseException:
-            raise ValueError("to is not a phone number in E.164 form, such as +14155550123") from None
-        as_e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        if as_e164 != self.to or not phonenumbers.is_possible_number(number):
-            raise ValueError("to is not a phone number in E.164 form, such as +14155550123")
+class Sms(Common):
+    """An SMS to be sent."""
 
-    def _check_email(self) -> None:
-        if self.subject is None:
-            raise ValueError("an e-mail needs a subject")
-        try:
-            validate_email(self.to, check_deliverability=False)
-        except EmailNotValidError:
-            raise ValueError("to is not an e-mail address") from None
+    channel: Literal[Channel.SMS]
+    to: Annotated[str, Field(max_length=32, description="in E.164 form"), AfterValidator(_phone_number)]
+    subject: Annotated[None, BeforeValidator(_nothing)] = None
+    body: Annotated[str, Field(min_length=1, max_length=SMS_LENGTH), AfterValidator(_text)]
+
+
+class Email(Common):
+    """An e-mail to be sent."""
+
+    channel: Literal[Channel.EMAIL]
+    to: Annotated[str, Field(max_length=ADDRESS_LENGTH), ONE_LINE, AfterValidator(_email_address)]
+    subject: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+    body: Annotated[str, Field(min_length=1, max_length=EMAIL_LENGTH), AfterValidator(_text)]
+
+
+Submission = Annotated[Sms | Email, Field(discriminator="channel")]
+
+
+class Links(BaseModel):
+    """Where to go on from a notification."""
+
+    self: str
 
 
 class Receipt(BaseModel):
@@ -69,16 +102,28 @@ class Receipt(BaseModel):
     channel: Channel
     to: str
     status: Status
-    attempts: int
-    reason: str | None
+    attempts: Annotated[int, Field(description="tries so far, the one under way among them")]
+    reason: Annotated[str | None, Field(description="why the last try failed")]
     created_at: datetime
-    due_at: datetime
+    due_at: Annotated[datetime | None, Field(description="the next try is not before this; null at its end")]
     sent_at: datetime | None
+    links: Links
 
     @classmethod
     def of(cls, row: Notification) -> Self:
         """Return the receipt of a row."""
-        return cls.model_validate(row, from_attributes=True)
+        return cls(
+            id=row.id,
+            channel=Channel(row.channel),
+            to=row.to,
+            status=Status(row.status),
+            attempts=row.attempts,
+            reason=row.reason,
+            created_at=row.created_at,
+            due_at=row.due_at if row.status in WAITING else None,
+            sent_at=row.sent_at,
+            links=Links(self=f"{PATH}/{row.id}"),
+        )
 
 
 class Page(BaseModel):
@@ -107,9 +152,9 @@ def cursor(row: Notification) -> str:
 
 
 def place(text: str) -> tuple[datetime, UUID]:
-    """Return the place that a cursor stands for; ValueError when it is none."""
-    try:
-        moment, _, identifier = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
-        return datetime.fromisoformat(moment), UUID(identifier)
-    except (binascii.Error, UnicodeError):
-        raise ValueError("no cursor of this list") from None
+    """Return the place that a cursor stands for; ValueError when it is none that `cursor` made."""
+    moment, _, identifier = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
+    found = datetime.fromisoformat(moment), UUID(identifier)
+    if found[0].utcoffset() != timedelta(0):  # others reach beyond what Postgres can compare
+        raise ValueError("not in UTC")
+    return found

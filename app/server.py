@@ -6,7 +6,9 @@ the listeners close first, every answer says `Connection: close`, and only after
 
 import asyncio
 import math
+import signal
 import socket
+import sys
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import Config
 
 LINGER_SECONDS = 1.0  # a client that was answered before sees `Connection: close` within this time, or is idle
+KEEP_ALIVE_SECONDS = 75  # longer than the edge keeps an idle connection, so that the edge is who ends it
 
 
 class Draining:
@@ -53,13 +56,17 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(app: ASGIApp, config: Config, sockets: list[socket.socket]) -> None:
-    """Answer requests at these sockets until SIGTERM, then drain within SHUTDOWN_GRACE_SECONDS."""
+    """Answer requests at these sockets until SIGTERM, drain within SHUTDOWN_GRACE_SECONDS, and exit with 0."""
     drain = Draining(app)
     settings = uvicorn.Config(
         drain,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(config.shutdown_grace_seconds),
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(max(config.shutdown_grace_seconds - LINGER_SECONDS, 0)),
     )
+    for number in (signal.SIGTERM, signal.SIGINT):  # Uvicorn raises the signal again when it is done
+        signal.signal(number, lambda *_: sys.exit(0))
     DrainingServer(settings, drain).run(sockets)

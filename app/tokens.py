@@ -2,32 +2,48 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from app.problems import Problem
 from config import Secret
 
-bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")  # for the documentation; the route checks
 
 
-def required(tokens: Secret) -> Callable[..., None]:
-    """Return the dependency that lets a request in whose token is one of these, separated by commas.
+def guarded(tokens: Secret) -> type[APIRoute]:
+    """Return the class of routes that let a request in whose token is one of these, separated by commas.
 
-    Hashes are compared, every one of them, each in constant time, so that an answer's time tells nothing.
+    A route, not a dependency: FastAPI would read the body first, and a stranger would learn what is wrong with it.
     """
     valid = [_hash(token) for token in tokens.reveal().split(",")]
 
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        offered = _hash(given.credentials if given else "")
-        if not any([hmac.compare_digest(offered, one) for one in valid]):  # noqa: C419, a generator would stop early
-            raise Problem(401, "a bearer token is needed, and this is none", {"WWW-Authenticate": "Bearer"})
+    class Guarded(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
 
-    return check
+            async def check(request: Request) -> Response:
+                _require(request.headers.get("authorization"), valid)
+                return await handle(request)
+
+            return check
+
+    return Guarded
+
+
+def _require(authorization: str | None, valid: list[bytes]) -> None:
+    """Compare hashes, every one of them, each in constant time, so that an answer's time tells nothing."""
+    scheme, given = get_authorization_scheme_param(authorization)
+    known = [hmac.compare_digest(_hash(given), one) for one in valid]
+    if scheme.lower() != "bearer" or not any(known):
+        raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+    return hashlib.sha256(token.encode()).digest()

@@ -1,11 +1,12 @@
 """Postgres: the engine, and whether the database's schema is the one that this code was written for."""
 
+import functools
 from pathlib import Path
 
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 
 from config import Config
 
@@ -15,7 +16,8 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 def engine(config: Config) -> Engine:
     """Return the engine of DATABASE_URL; it connects when it is first used.
 
-    Waiting for a connection, for the pool and for an answer are bounded by DATABASE_TIMEOUT_SECONDS each.
+    Waiting for a connection, for the pool and for an answer are bounded by DATABASE_TIMEOUT_SECONDS each; a server
+    that vanished without a word is given up after about as long.
     """
     seconds = config.database_timeout_seconds
     return create_engine(
@@ -26,36 +28,53 @@ def engine(config: Config) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text would hold the message otherwise
         connect_args={
-            "connect_timeout": max(1, round(seconds)),
+            "connect_timeout": max(2, round(seconds)),  # libpq takes 1 for 2
+            "keepalives_idle": max(1, round(seconds)),
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "tcp_user_timeout": round(seconds * 1000),
             "options": f"-c statement_timeout={round(seconds * 1000)} -c timezone=UTC",
             "application_name": "lockstep",
         },
     )
 
 
-def revisions() -> ScriptDirectory:
-    """Return the migrations that this code knows."""
+def alembic() -> AlembicConfig:
+    """Return Alembic's settings, made of no file: the URL stands in none."""
     settings = AlembicConfig()
-    settings.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(settings)
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return settings
+
+
+@functools.cache
+def revisions() -> tuple[str, ...]:
+    """Return the revisions that this code knows, the newest first."""
+    return tuple(one.revision for one in ScriptDirectory.from_config(alembic()).walk_revisions())
 
 
 def head() -> str:
     """Return the revision that this code was written for."""
-    found = revisions().get_current_head()
-    assert found  # noqa: S101, for mypy: there is at least one migration
-    return found
+    return revisions()[0]
 
 
-def revision_problem(database: Engine, wanted: str) -> str | None:
-    """Say why the database's revision will not do; None when it will.
+def is_newer(revision: str | None) -> bool:
+    """Whether a database's revision is a later one than this code knows.
 
-    A revision that this code does not know is a later one: migrations only expand until the code that needs the
-    old shape is gone, so this code goes on while the next release takes over.
+    Migrations only expand until the code that needs the old shape is gone, so this code goes on with it: while the
+    next release takes over, and after a rollback from it.
     """
+    return revision is not None and revision not in revisions()
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database; None when it has no schema."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def revision_problem(database: Engine) -> str | None:
+    """Say why the database's revision will not do; None when it will."""
     with database.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = revision_of(connection)
     if current is None:
         return "no schema, run the migrations"
-    behind = {one.revision for one in revisions().walk_revisions()} - {wanted}
-    return f"at revision {current}, {wanted} is needed" if current in behind else None
+    return None if current == head() or is_newer(current) else f"at revision {current}, {head()} is needed"

@@ -1,5 +1,7 @@
 """Whether a process can do its work: what /readyz of the api and of the worker say."""
 
+from collections.abc import Mapping
+
 from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,11 +11,11 @@ from model import database, queue
 OK = "ok"
 
 
-def readiness(engine: Engine, broker: RedisBroker, revision: str) -> dict[str, str]:
+def readiness(engine: Engine, broker: RedisBroker) -> dict[str, str]:
     """Return what is said of the database, its schema and the queue: `ok`, or what is wrong."""
     parts = {"database": OK, "schema": OK, "queue": OK}
     try:
-        parts["schema"] = database.revision_problem(engine, revision) or OK
+        parts["schema"] = database.revision_problem(engine) or OK
     except SQLAlchemyError:
         parts |= {"database": "does not answer", "schema": "unknown"}
     try:
@@ -23,6 +25,6 @@ def readiness(engine: Engine, broker: RedisBroker, revision: str) -> dict[str, s
     return parts
 
 
-def ready(parts: dict[str, str]) -> bool:
+def ready(parts: Mapping[str, str]) -> bool:
     """Whether all of it is well."""
     return set(parts.values()) == {OK}

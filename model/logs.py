@@ -2,10 +2,12 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from structlog.typing import ExcInfo
 
 from config import Config
 
@@ -21,7 +23,7 @@ def configure(config: Config, service: str, sha: str = "unknown", release: int =
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(stack),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -46,12 +48,10 @@ def configure(config: Config, service: str, sha: str = "unknown", release: int =
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _for_machines(origin: Mapping[str, Any]) -> list[Any]:
-    return [lambda _logger, _method, event: {**origin, **event}, structlog.processors.JSONRenderer()]
-
-
-def _for_people() -> list[Any]:
-    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+def stack(exc_info: ExcInfo) -> str:
+    """Return where an exception came from and its class, not its text: that may repeat a message or an address."""
+    kind, _, frames = exc_info
+    return "".join([*traceback.format_tb(frames), kind.__qualname__])
 
 
 def masked(address: str) -> str:
@@ -60,3 +60,11 @@ def masked(address: str) -> str:
     if at:
         return f"{name[:1]}***@{domain}"
     return f"{address[:3]}***{address[-2:]}"
+
+
+def _for_machines(origin: Mapping[str, Any]) -> list[Any]:
+    return [lambda _logger, _method, event: {**origin, **event}, structlog.processors.JSONRenderer()]
+
+
+def _for_people() -> list[Any]:
+    return [structlog.dev.ConsoleRenderer(colors=False)]

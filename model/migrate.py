@@ -4,8 +4,8 @@ import sys
 
 import structlog
 from alembic import command
-from alembic.config import Config as AlembicConfig
-from sqlalchemy import text
+from alembic.util import CommandError
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import config
@@ -19,22 +19,32 @@ def main() -> int:
     settings = config.load("api")
     logs.configure(settings, "migrate")
     log = structlog.get_logger("model.migrate")
-    alembic = AlembicConfig()
-    alembic.set_main_option("script_location", str(database.MIGRATIONS))
     try:
-        with database.engine(settings).connect() as connection:
-            # A release that waits here for another's long migration is right to wait.
-            connection.execute(text("SET statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-            connection.commit()
-            alembic.attributes["connection"] = connection
-            command.upgrade(alembic, "head")
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        revision = upgrade(database.engine(settings))
+    except (SQLAlchemyError, CommandError) as error:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         log.error("migration failed", cause=cause)  # noqa: TRY400, a traceback would hide the cause
         return 1
-    log.info("migrated", revision=database.head())
+    log.info("migrated", revision=revision)
     return 0
+
+
+def upgrade(engine: Engine) -> str | None:
+    """Return the revision that the database has in the end: the newest, or a later one that it had before."""
+    alembic = database.alembic()
+    with engine.connect() as connection:
+        # A release that waits here for another's long migration is right to wait.
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        try:
+            current = database.revision_of(connection)
+            connection.commit()  # else Alembic would take part in this transaction, and leave its end to us
+            if not database.is_newer(current):
+                alembic.attributes["connection"] = connection
+                command.upgrade(alembic, "head")
+            return database.revision_of(connection)
+        finally:
+            connection.invalidate()  # the lock and the setting end with it
 
 
 if __name__ == "__main__":

@@ -18,10 +18,14 @@ class Channel(StrEnum):
 class Status(StrEnum):
     """Where a notification is on its way."""
 
-    QUEUED = "queued"  # waits for its first try, or for the next one
+    QUEUED = "queued"  # waits for its first try
     SENDING = "sending"  # a worker has it, until `due_at`; then another may take it
+    RETRYING = "retrying"  # a try failed, it waits for the next one
     SENT = "sent"  # the provider took it
     DEAD = "dead"  # refused, or tried often enough; waits for a replay
+
+
+WAITING = (Status.QUEUED, Status.SENDING, Status.RETRYING)  # may be tried, once it is due
 
 
 class Base(DeclarativeBase):
@@ -31,12 +35,17 @@ class Base(DeclarativeBase):
 
 
 class Notification(Base):
-    """A message to one person. `due_at` is when the next try may begin; while one runs, when its lease ends."""
+    """A message to one person.
+
+    `due_at` is when the next try may begin; while one runs, when its lease ends. `nudged_at` is when the queue was
+    told of the next try, None if it was not.
+    """
 
     __tablename__ = "notifications"
     __table_args__ = (
-        Index("notifications_due", "due_at", postgresql_where=text("status IN ('queued', 'sending')")),
+        Index("notifications_due", "due_at", postgresql_where=text("status IN ('queued', 'sending', 'retrying')")),
         Index("notifications_listed", "created_at", "id"),
+        Index("notifications_by_status", "status", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)

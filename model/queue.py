@@ -12,7 +12,7 @@ from config import Config
 QUEUE = "notifications"
 ACTOR = "deliver"
 NAMESPACE = "lockstep"
-TIMEOUT_SECONDS = 1  # a request waits no longer than this for Redis
+TIMEOUT_SECONDS = 0.5  # with one retry, a request waits no longer than a second for Redis
 KEPT_MILLISECONDS = 60_000  # a nudge that failed tells nothing that the row does not
 
 QueueError = RedisError
@@ -21,7 +21,8 @@ QueueError = RedisError
 def broker(config: Config) -> RedisBroker:
     """Return the broker of REDIS_URL; it connects when it is first used.
 
-    Dramatiq's own retries are left out: a row knows how often it was tried, also after Redis forgot.
+    Dramatiq's own retries and delays are left out: a row knows how often it was tried and when it is due, also
+    after Redis forgot.
     """
     client = Redis.from_url(
         config.redis_url.reveal(),
@@ -37,12 +38,17 @@ def broker(config: Config) -> RedisBroker:
     return made
 
 
-def nudge(to: RedisBroker, notification: str, request_id: str, delay_seconds: float = 0) -> None:
-    """Say that a notification is due, now or after a while; QueueError when Redis cannot be told."""
+def nudge(to: RedisBroker, notification: str, request_id: str) -> None:
+    """Say that a notification is due; QueueError when Redis cannot be told."""
     message: dramatiq.Message[None] = dramatiq.Message(
         queue_name=QUEUE, actor_name=ACTOR, args=(notification, request_id), kwargs={}, options={}
     )
-    to.enqueue(message, delay=round(delay_seconds * 1000) if delay_seconds else None)
+    to.enqueue(message)
+
+
+def length(of: RedisBroker) -> int:
+    """Return how many nudges wait or are being followed; QueueError when Redis cannot be asked."""
+    return int(of.do_qsize(QUEUE))
 
 
 def ping(to: RedisBroker) -> None:

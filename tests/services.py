@@ -1,4 +1,4 @@
-"""The services under test: their configuration, their database, their processes, and the far end of their network."""
+"""The services under test: their configuration, database and processes, and the far end of their network."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
@@ -95,6 +95,11 @@ def refused_url(url: str) -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     return make_url(url).set(port=port).render_as_string(hide_password=False)
+
+
+def password(environ: Mapping[str, str], name: str) -> str:
+    """Return the secret part of a key's value: a URL's password, else all of it."""
+    return urlsplit(environ[name]).password or environ[name]
 
 
 # Processes
@@ -179,10 +184,12 @@ class Call:
 
     @property
     def json(self) -> Any:
+        """The content, as the sandbox is told."""
         return json.loads(self.content)
 
     @property
     def form(self) -> dict[str, str]:
+        """The content, as Twilio is told."""
         return {name: value for name, [value] in parse_qs(self.content.decode(), strict_parsing=True).items()}
 
     @property

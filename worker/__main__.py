@@ -7,7 +7,6 @@ environment would hold the secrets for everybody who may look at /proc.
 import argparse
 import signal
 import socket
-import threading
 from functools import partial
 
 import dramatiq
@@ -21,44 +20,49 @@ from worker.health import serve
 from worker.sweeper import Sweeper
 
 BUILD = Info("lockstep", "The release that runs.")
+STOP = (signal.SIGTERM, signal.SIGINT)
+IDLE_MILLISECONDS = 100  # how often an idle worker asks Redis, and sees that it should stop
 log = structlog.get_logger("worker")
 
 
 def main() -> None:
     """Deliver until SIGTERM, then finish what was begun within SHUTDOWN_GRACE_SECONDS."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # for every thread: whoever starts below, this one hears it
     arguments = _arguments()
     settings = config.load("worker")
     logs.configure(settings, "worker", arguments.sha, arguments.release)
     BUILD.info({"sha": arguments.sha, "release": str(arguments.release)})
     engine, broker = database.engine(settings), queue.broker(settings)
-    deliverer = Deliverer(settings, engine, broker)
+    deliverer = Deliverer(settings, engine)
     dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliverer.deliver)
-    worker = dramatiq.Worker(broker, worker_threads=settings.worker_concurrency, worker_timeout=100)
+    worker = dramatiq.Worker(broker, worker_threads=settings.worker_concurrency, worker_timeout=IDLE_MILLISECONDS)
     sweeper = Sweeper(engine, broker)
     if listener := _listener(arguments):
-        serve(listener, partial(health.readiness, engine, broker, database.head()))
+        version = {"sha": arguments.sha, "release": arguments.release}
+        serve(listener, partial(health.readiness, engine, broker), version)
     worker.start()
     sweeper.start()
     log.info("working", concurrency=settings.worker_concurrency)
-    _told_to_stop().wait()
+    signal.sigwait(STOP)
     log.info("draining")
     sweeper.stop()
-    # What was prefetched and not begun goes back to the queue; what is cut off here is found when its lease ends.
-    worker.stop(timeout=round(settings.shutdown_grace_seconds * 1000))
+    _drain(worker, settings.shutdown_grace_seconds)
     log.info("drained")
 
 
-def _told_to_stop() -> threading.Event:
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    return told
+def _drain(worker: dramatiq.Worker, seconds: float) -> None:
+    """Give back what was taken and not begun; what is cut off here is found when its lease ends."""
+    try:
+        worker.stop(timeout=round(seconds * 1000))
+    except queue.QueueError as error:  # what could not be given back is swept
+        log.warning("queue unavailable", kind=type(error).__name__)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="worker")
-    parser.add_argument("--health-port", type=int)
-    parser.add_argument("--health-fd", type=int, help="a listening socket that was handed over")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--health-port", type=int, help="answer /healthz, /readyz, /version and /metrics there")
+    where.add_argument("--health-fd", type=int, help="a listening socket that was handed over")
     parser.add_argument("--sha", default="unknown")
     parser.add_argument("--release", type=int, default=0)
     return parser.parse_args()

@@ -1,9 +1,9 @@
-"""A small HTTP listener that says how the worker is: /healthz, /readyz, /metrics."""
+"""A small HTTP listener that says how the worker is: /healthz, /readyz, /version, /metrics."""
 
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,15 +11,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from model import health
 
-Readiness = Callable[[], dict[str, str]]
+Readiness = Callable[[], Mapping[str, str]]
+Answer = tuple[HTTPStatus, str, bytes]
 
 
-def serve(listener: socket.socket, readiness: Readiness) -> ThreadingHTTPServer:
+def serve(listener: socket.socket, readiness: Readiness, version: Mapping[str, object]) -> ThreadingHTTPServer:
     """Answer at a listening socket from a thread of its own; `shutdown()` ends it."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # seconds that a silent client may hold a thread
+
         def do_GET(self) -> None:
-            status, kind, body = _answer(self.path, readiness)
+            status, kind, body = _answer(self.path, readiness, version)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -36,13 +39,18 @@ def serve(listener: socket.socket, readiness: Readiness) -> ThreadingHTTPServer:
     return server
 
 
-def _answer(path: str, readiness: Readiness) -> tuple[HTTPStatus, str, bytes]:
+def _answer(path: str, readiness: Readiness, version: Mapping[str, object]) -> Answer:
     if path == "/healthz":
-        return HTTPStatus.OK, "application/json", b'{"status":"ok"}'
+        return _json(HTTPStatus.OK, {"status": "ok"})
     if path == "/readyz":
         parts = readiness()
-        status = HTTPStatus.OK if health.ready(parts) else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, "application/json", json.dumps(parts).encode()
+        return _json(HTTPStatus.OK if health.ready(parts) else HTTPStatus.SERVICE_UNAVAILABLE, parts)
+    if path == "/version":
+        return _json(HTTPStatus.OK, version)
     if path == "/metrics":
         return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
-    return HTTPStatus.NOT_FOUND, "application/json", b'{"status":"not found"}'
+    return _json(HTTPStatus.NOT_FOUND, {"status": "not found"})
+
+
+def _json(status: HTTPStatus, document: Mapping[str, object]) -> Answer:
+    return status, "application/json", json.dumps(document).encode()

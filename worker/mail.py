@@ -2,11 +2,13 @@
 
 import smtplib
 import ssl
+from contextlib import suppress
+from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
 
 from config import Config
-from worker.outcome import RefusedError, UnavailableError
+from worker.outcome import FailedError, RefusedError, UnavailableError
 
 PERMANENT = range(500, 600)  # RFC 5321, section 4.2.1
 
@@ -17,38 +19,47 @@ class Mail:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._domain = config.smtp_sender.partition("@")[2]
+        self._context = ssl.create_default_context()
 
     def send(self, to: str, subject: str, body: str, reference: str) -> None:
         """Hand one e-mail over; RefusedError or UnavailableError. The reference makes its Message-ID."""
         try:
-            with self._connected() as server:
-                server.send_message(self._message(to, subject, body, reference))
+            server = self._connected()
+            try:
+                # Not send_message: it makes `>From` of a line that begins with `From`.
+                message = self._message(to, subject, body, reference).as_bytes(policy=policy.SMTP)
+                server.sendmail(self._config.smtp_sender, to, message)
+            finally:
+                _leave(server)
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             raise _failure("recipient refused", codes[0]) from None
-        except smtplib.SMTPAuthenticationError:
-            raise UnavailableError("mail server refuses our password") from None
-        except smtplib.SMTPResponseException as error:
-            raise _failure("refused by the mail server", error.smtp_code) from None
+        except smtplib.SMTPDataError as error:
+            raise _failure("content refused", error.smtp_code) from None
+        except smtplib.SMTPResponseException as error:  # us it refuses, not this message: that can be mended
+            raise UnavailableError(f"mail server refuses us ({error.smtp_code})") from None
         except (OSError, smtplib.SMTPException) as error:
             raise UnavailableError(f"mail server unreachable ({type(error).__name__})") from None
 
     def _connected(self) -> smtplib.SMTP:
         config = self._config
-        context = ssl.create_default_context()
-        host, port, timeout = config.smtp_host, config.smtp_port, config.delivery_timeout_seconds
-        if config.smtp_tls == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
-        else:
-            server = smtplib.SMTP(host, port, timeout=timeout)
+        server = self._greeted()
         try:
             if config.smtp_tls == "starttls":
-                server.starttls(context=context)
+                server.starttls(context=self._context)
             server.login(config.smtp_username, config.smtp_password.reveal())
         except BaseException:
             server.close()
             raise
         return server
+
+    def _greeted(self) -> smtplib.SMTP:
+        config = self._config
+        host, port, timeout = config.smtp_host, config.smtp_port, config.delivery_timeout_seconds
+        name = self._domain  # else smtplib would ask DNS, without a timeout, who we are
+        if config.smtp_tls == "tls":
+            return smtplib.SMTP_SSL(host, port, name, timeout=timeout, context=self._context)
+        return smtplib.SMTP(host, port, name, timeout=timeout)
 
     def _message(self, to: str, subject: str, body: str, reference: str) -> EmailMessage:
         message = EmailMessage()
@@ -61,6 +72,13 @@ class Mail:
         return message
 
 
-def _failure(what: str, code: int) -> RefusedError | UnavailableError:
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye; a server that took the message and then stumbles took it all the same."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+    server.close()
+
+
+def _failure(what: str, code: int) -> FailedError:
     kind = RefusedError if code in PERMANENT else UnavailableError
     return kind(f"{what} ({code})")

@@ -1,4 +1,4 @@
-"""What the queue lost is found again: rows that are due and were not taken get another nudge."""
+"""What is due and nobody was told of: a try to be repeated, a lease that ended, a nudge that the queue lost."""
 
 import threading
 from datetime import timedelta
@@ -11,19 +11,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from model import queue
-from model.notification import Notification, Status
+from model.notification import WAITING, Notification, Status
 
-EVERY_SECONDS = 1.0
-PATIENCE = timedelta(seconds=30)  # a nudge that was not followed for so long is taken for lost
+EVERY_SECONDS = 0.5
+PATIENCE = timedelta(seconds=15)  # a nudge that was not followed for so long may be lost
 AT_ONCE = 500
 AGE = Gauge("queue_age_seconds", "How long the oldest due notification has waited.")
 DEAD = Gauge("dead_letters", "Notifications that wait for a replay.")
-WAITING = Notification.status.in_([Status.QUEUED, Status.SENDING])
+DUE = Notification.status.in_(WAITING) & (Notification.due_at <= func.now())
 log = structlog.get_logger("worker")
 
 
 class Sweeper(threading.Thread):
-    """A thread that looks every second; several workers share the rows without doubling a nudge."""
+    """A thread that looks twice a second; several workers share the rows without doubling a nudge."""
 
     def __init__(self, database: Engine, broker: RedisBroker) -> None:
         super().__init__(name="sweeper", daemon=True)
@@ -32,13 +32,15 @@ class Sweeper(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Sweep until stopped; a database or queue that does not answer is asked again."""
+        """Sweep until stopped; whatever goes wrong, it is tried again."""
         while not self._stopped.wait(EVERY_SECONDS):
             try:
-                self.sweep()
                 self.measure()
+                self.sweep()
             except (SQLAlchemyError, queue.QueueError) as error:
                 log.warning("sweep failed", kind=type(error).__name__)
+            except Exception:
+                log.exception("a bug in the sweeper")
 
     def stop(self) -> None:
         """End the thread."""
@@ -46,30 +48,34 @@ class Sweeper(threading.Thread):
         self.join(timeout=5)
 
     def sweep(self) -> int:
-        """Nudge what is due and was forgotten; return how many that were."""
-        lost = or_(Notification.nudged_at.is_(None), Notification.nudged_at < func.now() - PATIENCE)
+        """Nudge what is due and forgotten; return how many that were.
+
+        A long queue has lost nothing, it is only late: to nudge for what stands in it would make it longer still.
+        """
+        if queue.length(self._broker) >= AT_ONCE:
+            return 0
+        forgotten = or_(Notification.nudged_at.is_(None), Notification.nudged_at < func.now() - PATIENCE)
         query = (
             select(Notification.id, Notification.request_id)
-            .where(WAITING, Notification.due_at <= func.now(), lost)
+            .where(DUE, forgotten)
             .order_by(Notification.due_at)
             .limit(AT_ONCE)
             .with_for_update(skip_locked=True)
         )
         with Session(self._database) as session, session.begin():
             rows = session.execute(query).all()
-            found = [row.id for row in rows]
-            session.execute(update(Notification).where(Notification.id.in_(found)).values(nudged_at=func.now()))
-            for row in rows:
+            if not rows:
+                return 0
+            told = update(Notification).where(Notification.id.in_([row.id for row in rows]))
+            session.execute(told.values(nudged_at=func.now()))
+            for row in rows:  # before the commit: if Redis fails, they stay forgotten, and are found again
                 queue.nudge(self._broker, str(row.id), row.request_id)
-        if rows:
-            log.info("swept", count=len(rows))
+        log.debug("swept", count=len(rows))
         return len(rows)
 
     def measure(self) -> None:
         """Set the gauges that an operator alerts on."""
-        age = select(func.extract("epoch", func.now() - func.min(Notification.due_at))).where(
-            WAITING, Notification.due_at <= func.now()
-        )
+        age = select(func.extract("epoch", func.now() - func.min(Notification.due_at))).where(DUE)
         dead = select(func.count()).where(Notification.status == Status.DEAD)
         with self._database.connect() as connection:
             AGE.set(connection.scalar(age) or 0)

@@ -27,8 +27,11 @@ def upgrade() -> None:
         sa.Column("nudged_at", moment, server_default=sa.func.now()),
         sa.Column("sent_at", moment),
         sa.CheckConstraint("channel IN ('sms', 'email')", name="notifications_channel"),
-        sa.CheckConstraint("status IN ('queued', 'sending', 'sent', 'dead')", name="notifications_status"),
+        sa.CheckConstraint(
+            "status IN ('queued', 'sending', 'retrying', 'sent', 'dead')", name="notifications_status"
+        ),
     )
-    waiting = sa.text("status IN ('queued', 'sending')")
+    waiting = sa.text("status IN ('queued', 'sending', 'retrying')")
     op.create_index("notifications_due", "notifications", ["due_at"], postgresql_where=waiting)
     op.create_index("notifications_listed", "notifications", ["created_at", "id"])
+    op.create_index("notifications_by_status", "notifications", ["status", "created_at", "id"])

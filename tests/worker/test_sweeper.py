@@ -1,0 +1,145 @@
+import pytest
+from prometheus_client import REGISTRY
+
+from model import queue
+from model.notification import Status
+from tests import services
+from tests.worker.bench import Bench
+from worker.sweeper import AT_ONCE, PATIENCE, Sweeper
+
+pytestmark = pytest.mark.server
+LONG_AGO = f"now() - interval '{PATIENCE.total_seconds() + 1} s'"
+
+
+def swept(bench: Bench) -> int:
+    return Sweeper(bench.engine, bench.broker).sweep()
+
+
+@pytest.mark.parametrize("status", ["queued", "sending", "retrying"])
+@pytest.mark.parametrize("nudged", ["NULL", LONG_AGO])
+def test_what_is_due_and_forgotten_is_nudged(bench: Bench, status: str, nudged: str) -> None:
+    """Whether nobody was told, the queue lost it, or who had it died: it is found."""
+    bench.accept(status=status)
+    bench.set(nudged_at=nudged)
+
+    assert 1 == swept(bench) == queue.length(bench.broker)
+
+
+@pytest.mark.parametrize("status", ["queued", "sending", "retrying"])
+def test_what_is_not_due_waits(bench: Bench, status: str) -> None:
+    """A pause is kept, and a lease."""
+    bench.accept(status=status)
+    bench.set(nudged_at="NULL", due_at="now() + interval '1 minute'")
+
+    assert 0 == swept(bench) == queue.length(bench.broker)
+
+
+def test_a_fresh_nudge_is_trusted(bench: Bench) -> None:
+    """What was told a moment ago is not told again."""
+    bench.accept()
+
+    assert 0 == swept(bench)
+
+
+@pytest.mark.parametrize("status", ["sent", "dead"])
+def test_what_is_at_its_end_is_not_found(bench: Bench, status: str) -> None:
+    """Nothing arrives twice, and the dead wait for a replay."""
+    bench.accept(status=status)
+    bench.set(nudged_at="NULL")
+
+    assert 0 == swept(bench)
+
+
+def test_what_was_swept_is_fresh(bench: Bench) -> None:
+    """One finding is one nudge."""
+    bench.accept()
+    bench.set(nudged_at="NULL")
+
+    assert (1, 0) == (swept(bench), swept(bench))
+
+
+def test_a_long_queue_is_not_made_longer(bench: Bench) -> None:
+    """What waits in a queue that is behind is not lost."""
+    identifier = bench.accept()
+    bench.set(nudged_at="NULL")
+    for _ in range(AT_ONCE):
+        bench.nudge(identifier)
+
+    assert 0 == swept(bench)
+    assert AT_ONCE == queue.length(bench.broker)
+
+
+def test_redis_fails_during_a_sweep(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be told stays forgotten, and is found by the next sweep."""
+    made = [bench.accept() for _ in range(3)]
+    bench.set(nudged_at="NULL")
+    nudge = queue.nudge
+
+    def fail(broker: object, identifier: str, request: str) -> None:
+        if queue.length(bench.broker) == 1:
+            raise queue.QueueError
+        nudge(bench.broker, identifier, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "nudge", fail)
+        with pytest.raises(queue.QueueError):
+            swept(bench)
+
+    assert [None] * 3 == [bench.row(identifier).nudged_at for identifier in made]
+    assert 3 == swept(bench)
+
+
+def test_the_thread_outlives_what_goes_wrong(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither Redis, nor Postgres, nor a bug ends it."""
+    failures = [queue.QueueError(), RuntimeError()]
+    sweeper = Sweeper(bench.engine, bench.broker)
+    sweep = sweeper.sweep
+
+    def fail() -> int:
+        if failures:
+            raise failures.pop()
+        return sweep()
+
+    monkeypatch.setattr(sweeper, "sweep", fail)
+    bench.accept()
+    bench.set(nudged_at="NULL")
+    sweeper.start()
+    try:
+        services.until(lambda: queue.length(bench.broker) == 1)
+    finally:
+        sweeper.stop()
+
+    assert not sweeper.is_alive()
+
+
+def test_redis_is_flushed(bench: Bench) -> None:
+    """A queue that lost everything costs time, no notification."""
+    made = [bench.accept(nudged=True) for _ in range(5)]
+    bench.broker.client.flushdb()
+    bench.set(nudged_at=LONG_AGO)  # as time passes
+    with bench.working():
+        services.until(lambda: all(bench.is_(one, Status.SENT) for one in made))
+
+    assert 5 == len(bench.provider.calls)
+
+
+def test_the_gauges(bench: Bench) -> None:
+    """The oldest due notification's wait, and the number of the dead."""
+    bench.accept(status="dead")
+    bench.accept(status="dead")
+    bench.accept()
+    services.execute(
+        bench.environ, "UPDATE notifications SET due_at = now() - interval '1 hour' WHERE status = 'queued'"
+    )
+
+    Sweeper(bench.engine, bench.broker).measure()
+
+    assert 2 == REGISTRY.get_sample_value("dead_letters")
+    assert 3600 == pytest.approx(REGISTRY.get_sample_value("queue_age_seconds"), abs=60)
+
+
+def test_the_gauges_of_nothing(bench: Bench) -> None:
+    """Without notifications both are zero."""
+    Sweeper(bench.engine, bench.broker).measure()
+
+    assert (0, 0) == (REGISTRY.get_sample_value("dead_letters"), REGISTRY.get_sample_value("queue_age_seconds"))
