@@ -1,5 +1,6 @@
 """config/exceptions.yaml: findings that were looked at and accepted, each with its reason and its end."""
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -25,6 +26,7 @@ USELESS = Rule(
     "delete it from config/exceptions.yaml",
 )
 RULES = (EXPIRED, USELESS)
+_PAST = re.compile(r"[0-9a-f]{12}:")
 _TEXT = {"type": "string", "required": True, "empty": False}
 _SHAPE: dict[str, Any] = {
     "exceptions": {
@@ -47,7 +49,8 @@ _SHAPE: dict[str, Any] = {
 def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, whole: bool = True) -> Findings:
     """Take away what is excused, and add exceptions of these rules that are expired or excuse nothing.
 
-    `whole` says that the gate looked at everything: only then is an exception known to be useless.
+    `whole` says that the gate looked at everything: only then is an exception known to be useless. One for a past
+    commit never is, for that lies in the range of one pull request and not of the next.
     Raises GateError when the file cannot be read, for it might excuse what it should not.
     """
     ids = {rule.id for rule in rules}
@@ -56,7 +59,9 @@ def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, wh
     left = [one for one in found if not any(_excuses(exception, one) for exception in live)]
     left += [_told(EXPIRED, one, "is over") for one in listed if one["expires"] < today]
     if whole:
-        useless = [one for one in live if not any(_excuses(one, each) for each in found)]
+        useless = [
+            one for one in live if not _PAST.match(one["place"]) and not any(_excuses(one, each) for each in found)
+        ]
         left += [_told(USELESS, one, "excuses nothing") for one in useless]
     return Findings(left, found.looked)
 

@@ -1,10 +1,33 @@
-"""What git knows about a checkout."""
+"""What git knows about a checkout.
 
+What the gates ask for, from `checkout` on, raises GateError when git does not know: a gate must not take that for
+an empty answer. Nothing of it uses the network, a hook, a filter, or what the checkout's attributes say.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ci.ground import command
+from ci.ground.errors import GateError
 
 SHORT = 12  # characters of a SHA that name a commit in this project
+LINK, MODULE, GONE = "120000", "160000", "000000"  # modes
+# No watcher of files is started, nothing is fetched for a partial clone, no object stands in for another.
+_PLAIN = ("-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
+_ENV = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null", "GIT_OPTIONAL_LOCKS": "0"}
+_AT_ONCE = 500  # blobs held in memory together
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of one file: its mode, its blob and its path; `stage` is not 0 in the middle of a merge."""
+
+    mode: str
+    blob: str
+    path: str
+    stage: int = 0
 
 
 def sha(root: Path) -> str:
@@ -19,3 +42,112 @@ def sha(root: Path) -> str:
 def user(root: Path) -> str:
     """Return who git says is working here, or an empty string."""
     return command.attempt(["git", "-C", root, "config", "user.name"]).stdout.decode().strip()
+
+
+def checkout(root: Path) -> None:
+    """Raise GateError unless this is the top folder of a checkout."""
+    top = _ask(root, "rev-parse", "--show-toplevel").rstrip(b"\n").decode(errors="surrogateescape")
+    if Path(top).resolve() != root.resolve():
+        raise GateError(f"{root.name} is not the top of a git checkout", "give the path of a whole checkout")
+
+
+def tracked(root: Path) -> list[Version]:
+    """Return what the index holds."""
+    rows = _rows(_ask(root, "ls-files", "-z", "-s"))
+    return [Version(mode, blob, path, int(stage)) for mode, blob, stage, path in map(_entry, rows)]
+
+
+def committed(root: Path, commit: str, folder: str) -> list[Version]:
+    """Return the files of a commit below a folder."""
+    rows = _rows(_ask(root, "ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/"))
+    return [Version(mode, blob, path) for mode, _, blob, path in map(_entry, rows)]
+
+
+def commit(root: Path, revision: str) -> str:
+    """Return the full SHA of a commit."""
+    return _ask(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+
+
+def commits(root: Path, base: str | None, head: str) -> tuple[list[str], list[str]]:
+    """Return the commits that head has and base has not, parents first, and those that they started from.
+
+    Both are full SHAs; without a base it is the whole history of head. A shallow clone is a GateError.
+    """
+    if _ask(root, "rev-parse", "--is-shallow-repository").strip() != b"false":
+        raise GateError("this is a shallow clone, its history is cut", "git fetch --unshallow")
+    span = [head, f"^{base}"] if base else [head]
+    shas = _ask(root, "rev-list", "--topo-order", "--reverse", "--boundary", *span, "--").decode().split()
+    return [sha for sha in shas if sha[0] != "-"], [sha[1:] for sha in shas if sha[0] == "-"]
+
+
+def changes(root: Path, shas: Sequence[str]) -> Iterator[tuple[str, Version]]:
+    """Yield every version of a file that a commit brought, with the commit; of a merge, what no parent had."""
+    flags = ("--stdin", "-r", "-c", "--root", "--raw", "-z", "--no-renames", "--no-abbrev")
+    listed = _ask(root, "diff-tree", *flags, "--ignore-submodules=none", text="".join(f"{sha}\n" for sha in shas))
+    current, fields = "", iter(_rows(listed))
+    for field in fields:
+        if not field.startswith(b":"):
+            current = field.decode()
+            continue
+        parents = len(field) - len(field.lstrip(b":"))
+        words = field.decode().lstrip(":").split()
+        version = Version(words[parents], words[2 * parents + 1], _path(next(fields)))
+        if version.mode != GONE:
+            yield current, version
+
+
+def ever(root: Path, shas: Sequence[str], folder: str) -> set[str]:
+    """Return every object that was ever below a folder in the history of these commits."""
+    listed = _ask(root, "rev-list", "--objects", "--no-object-names", *shas, "--", f"{folder}/")
+    return set(listed.decode().split())
+
+
+def contents(root: Path, objects: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the contents of each blob, once; what is no blob is left out. A missing object is a GateError."""
+    names = sorted(set(objects))
+    for start in range(0, len(names), _AT_ONCE):
+        batch = names[start : start + _AT_ONCE]
+        data = _ask(root, "cat-file", "--batch", text="".join(f"{name}\n" for name in batch))
+        position = 0
+        for name in batch:
+            end = data.index(b"\n", position)
+            _, *about = data[position:end].split()
+            if len(about) != 2:  # noqa: PLR2004, a kind and a size
+                raise GateError(
+                    f"the object {name[:SHORT]} is missing", "git fsck, or clone again without a filter"
+                )
+            position = end + 1 + int(about[1]) + 1
+            if about[0] == b"blob":
+                yield name, data[end + 1 : position - 1]
+
+
+def blob(data: bytes, like: str) -> str:
+    """Return the name of a blob, by the hash that made the name `like`."""
+    made = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()  # noqa: PLR2004
+    made.update(b"blob %d\0" % len(data))
+    made.update(data)
+    return made.hexdigest()
+
+
+def _ask(root: Path, *words: str, text: str = "") -> bytes:
+    """Run git and return its stdout; GateError if it fails."""
+    result = command.attempt(["git", *_PLAIN, "-C", root, *words], input=text.encode(), env=_ENV)
+    if result.code:
+        shown = result.stderr.decode(errors="replace").splitlines()[-3:]
+        hint = "it must be a whole git checkout, and the revision one of its commits"
+        raise GateError(f"git {words[0]} failed here, exit code {result.code}", hint, shown)
+    return result.stdout
+
+
+def _rows(listed: bytes) -> list[bytes]:
+    return [row for row in listed.split(b"\0") if row]
+
+
+def _entry(row: bytes) -> tuple[str, str, str, str]:
+    about, _, path = row.partition(b"\t")
+    first, second, third = about.decode().split()
+    return first, second, third, _path(path)
+
+
+def _path(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")

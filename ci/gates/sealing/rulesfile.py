@@ -1,0 +1,171 @@
+""".sops.yaml: who may open what. sops reads it loosely; here one form alone is right, the one of `inv init`.
+
+sops ignores keys that it does not know, takes the first rule whose unanchored expression fits, and encrypts for
+any kind of recipient, so that a slip there changes who can read a secret without a word.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ci.gates.finding import Finding, Rule, finding
+from ci.gates.sealing.envelope import Kind, kind
+
+PLACE = ".sops.yaml"
+_INIT = "write it as inv init does: path_regex and age, one rule per environment"
+UNREADABLE = Rule("sealing/rules-unreadable", ".sops.yaml is missing or not a list of rules", "a tab in it", _INIT)
+KEY = Rule("sealing/rules-key", "a key that does not belong there", "mac_only_encrypted: true", "delete it")
+REGEX = Rule(
+    "sealing/rules-regex",
+    "a path_regex that is not anchored to one file",
+    "path_regex: dev.enc.env",
+    r"write ^secrets/ENV\.enc\.env$",
+)
+MISSING = Rule("sealing/rules-missing", "an environment without a rule", "no rule for prod", _INIT)
+STRANGER = Rule(
+    "sealing/rules-stranger",
+    "a rule for something that is no environment",
+    r"^secrets/prd\.enc\.env$",
+    "correct the name, or delete the rule",
+)
+TWICE = Rule(
+    "sealing/rules-twice",
+    "two rules for one environment, of which the first wins",
+    "prod twice",
+    "keep one of them",
+)
+NOBODY = Rule("sealing/rules-nobody", "a rule without a recipient", "age: []", "name a recipient, or delete it")
+PLUGIN = Rule(
+    "sealing/recipient-plugin",
+    "a recipient that is not age's own",
+    "age1yubikey1…, ssh-ed25519 …",
+    "take one that age-keygen made",
+)
+REPEATED = Rule("sealing/rules-repeated", "a recipient that a rule names twice", "a line twice", "delete one")
+WEAKER = Rule(
+    "sealing/recipient-weaker",
+    "a recipient of a weaker kind than the others of its rule",
+    "age1… beside age1pq1…",
+    "have them make a post-quantum identity (age-keygen -pq), then sops updatekeys and sops rotate",
+)
+RULES = (UNREADABLE, KEY, REGEX, MISSING, STRANGER, TWICE, NOBODY, PLUGIN, REPEATED, WEAKER)
+_REGEX = re.compile(r"\^secrets/((?:[a-z0-9]|\\?-)+)\\\.enc\\\.env\$")
+
+
+_DEEPEST = 10
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, in C where it was built
+
+
+@dataclass
+class Rules:
+    """The recipients by environment, in the file's order, and what is wrong with the file."""
+
+    recipients: dict[str, list[str]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read(data: bytes | None, environments: Collection[str]) -> Rules:
+    """Read .sops.yaml; None when there is none."""
+    it = Rules()
+    text = (data or b"").decode(errors="replace")
+
+    def add(rule: Rule, message: str, key: str = "", needle: str = "") -> None:
+        line = text.count("\n", 0, max(text.find(needle or key), 0)) + 1
+        it.findings.append(finding(rule, PLACE, message, line=line, key=key))
+
+    document = _document(data)
+    rules = document.get("creation_rules") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(rules, list):
+        add(UNREADABLE, "is not there" if data is None else "is not a list of rules that sops and we read alike")
+        return it
+    for key in (*_strangers(document, {"creation_rules"}), *_twice(text)):
+        add(KEY, "does not belong here, or is there twice", key)
+    for rule in rules:
+        for found, message, key, needle in _rule(it, rule):
+            add(found, message, key, needle)
+    for name in it.recipients:
+        if name not in environments:
+            add(STRANGER, "is no environment of environments.yaml", name, f"secrets/{name}")
+    for name in environments:
+        if name not in it.recipients:
+            add(MISSING, "has no rule, nobody can seal for it", name, "creation_rules")
+    return it
+
+
+def _rule(it: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
+    """Take in one rule and yield what is wrong with it: rule, message, key, and a text that stands there."""
+    if not isinstance(rule, dict):
+        yield UNREADABLE, "has a rule that is no mapping", "", ""
+        return
+    for key in _strangers(rule, {"path_regex", "age"}):
+        yield KEY, "does not belong in a rule", key, ""
+    regex = str(rule.get("path_regex"))
+    match = _REGEX.fullmatch(regex)
+    who = _listed(rule.get("age"))
+    if match is None:
+        yield REGEX, "is not ^, one environment's file and $", "path_regex", regex
+        return
+    name = match[1].replace("\\", "")
+    if name in it.recipients:
+        yield TWICE, "has two rules, the first wins", name, regex
+        return
+    it.recipients[name] = who
+    yield from _recipients(name, who)
+
+
+def _recipients(name: str, who: list[str]) -> Iterator[tuple[Rule, str, str, str]]:
+    if not who:
+        yield NOBODY, "has no recipients", name, f"secrets/{name}"
+    for one, count in Counter(who).items():
+        if kind(one) is None:
+            yield PLUGIN, f"has a recipient that is not age's own: {shown(one)}", name, one
+        if count > 1:
+            yield REPEATED, f"has a recipient twice: {shown(one)}", name, one
+        if kind(one) is Kind.X25519 and Kind.POST_QUANTUM in map(kind, who):
+            yield WEAKER, f"has a recipient weaker than the others: {shown(one)}", name, one
+
+
+def shown(recipient: str) -> str:
+    """Return the beginning of a recipient, by which a person tells it from others."""
+    return recipient if len(recipient) <= 24 else f"{recipient[:20]}…"  # noqa: PLR2004
+
+
+def _document(data: bytes | None) -> Any:
+    """Return what YAML says; None when it says nothing, or more than rules need: aliases, depth, two documents."""
+    try:
+        depth = 0
+        for event in yaml.parse(data or b"", Loader=_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
+                return None
+        return yaml.load(data or b"", Loader=_LOADER)  # noqa: S506, both are safe loaders
+    except (yaml.YAMLError, ValueError, TypeError):
+        return None
+
+
+def _listed(value: Any) -> list[str]:
+    """Return recipients as sops does: of a list, or of a text with commas."""
+    if isinstance(value, str):
+        return [one.strip() for one in value.split(",") if one.strip()]
+    return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
+    return [str(key) for key in mapping if key not in known]
+
+
+def _twice(text: str) -> Iterator[str]:
+    """Yield each key that stands twice in one mapping, of which YAML readers take different ones."""
+    nodes = [yaml.compose(text, Loader=_LOADER)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            names = Counter(str(key.value) for key, _ in node.value)
+            yield from (name for name, count in names.items() if count > 1)
+            nodes += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value

@@ -1,0 +1,158 @@
+"""What has no place in git, wherever it lies: by its name, its mode, and what stands in it."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from ci.gates.finding import Finding, Rule, finding
+from ci.ground import git
+from config.environments import NAME
+
+_REMOVE = "git rm --cached FILE; if it was pushed, replace what it held: it stays in the history"
+STRAY = Rule(
+    "sealing/stray", "anything in secrets/ but ENV.enc.env", "secrets/dev.env, secrets/old/dev.enc.env", _REMOVE
+)
+LINK = Rule(
+    "sealing/link",
+    "a link where a sealed file or its rules belong",
+    "secrets/dev.enc.env -> …",
+    "put the file there",
+)
+STRANGER = Rule(
+    "sealing/stranger",
+    "a sealed file of something that is no environment",
+    "secrets/prd.enc.env",
+    "name it after an environment of environments.yaml, or delete it",
+)
+SECOND = Rule(
+    "sealing/second-rules", "another .sops.yaml than the one at the top", "secrets/.sops.yaml", "delete it"
+)
+IDENTITY = Rule(
+    "sealing/identity",
+    "an age identity",
+    "AGE-SECRET-KEY-1… in any file, dev.agekey",
+    "take it out, remove its recipient from .sops.yaml, sops updatekeys and sops rotate, then replace the secrets",
+)
+DECRYPTED = Rule("sealing/decrypted", "a decrypted leftover", "dev.dec.env", _REMOVE)
+BACKUP = Rule(
+    "sealing/backup",
+    "what an editor, a merge or sops left of an env file",
+    ".dev.enc.env.swp, prod.env.orig",
+    _REMOVE,
+)
+MISPLACED = Rule(
+    "sealing/misplaced", "a sealed file outside of secrets/", "config/dev.enc.env", "git mv it to secrets/"
+)
+CLEAR = Rule(
+    "sealing/clear",
+    "what looks like secrets in clear",
+    ".env, prod.env outside of config/, a decrypted dump",
+    _REMOVE,
+)
+RULES = (STRAY, LINK, STRANGER, SECOND, IDENTITY, DECRYPTED, BACKUP, MISPLACED, CLEAR)
+
+FOLDER = "secrets"
+SEALED = re.compile(rf"{FOLDER}/({NAME.pattern})\.enc\.env")
+_PLAIN = re.compile(rf"config/{NAME.pattern}\.env")
+_DECRYPTED = re.compile(r"(.*[.-])?(?:dec|decrypted|unsealed)\.(env|ya?ml|json|ini|toml|txt)")
+_TAIL = re.compile(r"(?:~|#|[._-](?:sw[a-px]|bak|backup|old|orig|rej|save|saved|tmp|temp|copy|\d+))+")
+_RULES = re.compile(r"\.sops\.ya?ml")
+_WATCHED = re.compile(r"(?:.*\.)?env|\.?sops\.ya?ml")
+_EXAMPLE = re.compile(r".*\.(?:example|sample|template|dist)(?:\.env)?")
+_CLEAR = re.compile(
+    r"(?:.*\.)?env|\.env[._-].+|.+\.env\.[a-z0-9_-]+"
+    r"|(?:.*[._-])?(?:secrets?|credentials)\.(?:ya?ml|json|ini|toml|txt|properties)"
+)
+_TEMPORARY = re.compile(r"(?:^|/)\.sops\d+/")  # os.MkdirTemp of sops exec-file
+_LONGEST = 255  # characters of a name on any disk; a tree of git can hold longer ones, and keep us busy
+# As age writes them (upper case alone is an identity), and plugins; real ones are longer.
+_IDENTITY = re.compile(
+    rb"AGE-(?:SECRET-KEY(?:-PQ)?|PLUGIN-[A-Z0-9-]{1,40})-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{40}"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the index, of a commit, or of the folder: its mode as git writes it, and what stands in it."""
+
+    mode: str
+    data: bytes
+
+
+Tree = Mapping[str, Entry]
+
+
+def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[Finding]:
+    """Yield what has no place in a tree, given the environments' names and the secret keys."""
+    assigned = _assigned(keys)
+    for path, entry in tree.items():
+        if found := _named(path, entry.mode, names):
+            rule, message = found
+            yield finding(rule, shown(path), message)
+        for match in _IDENTITY.finditer(entry.data) if b"AGE-" in entry.data else ():
+            yield finding(IDENTITY, shown(path), "holds an age identity", line=_line(entry.data, match.start()))
+        if assigned and not SEALED.fullmatch(path) and (clear := _in_clear(assigned, path, entry.data)):
+            yield clear
+
+
+def shown(path: str) -> str:
+    """Return a path as it can be printed, whatever bytes it is made of."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in path)
+
+
+def _named(path: str, mode: str, names: Collection[str]) -> tuple[Rule, str] | None:
+    """Say why a path has no place here; None when it may have one."""
+    first, _, rest = path.partition("/")
+    sealed = SEALED.fullmatch(path)
+    if (sealed or path in (FOLDER, ".sops.yaml")) and mode in (git.LINK, git.MODULE):
+        return LINK, "is a link, it must be the file itself"
+    if sealed:
+        return None if sealed[1] in names else (STRANGER, f"{sealed[1]} is no environment that is sealed here")
+    if first.casefold() == FOLDER and (rest or first != FOLDER):
+        return STRAY, "is not ENV.enc.env, and nothing else may lie here"
+    return _by_words(path, path.rpartition("/")[2][-_LONGEST:].casefold())
+
+
+def _by_words(path: str, name: str) -> tuple[Rule, str] | None:
+    """Judge a path outside of secrets/ by its last part, in small letters; the first that fits is told."""
+    bare = _bare(name)
+    plain = bool(_PLAIN.fullmatch(path) or _EXAMPLE.fullmatch(name))
+    judgements = (
+        (SECOND, "is a second one, and sops takes the first that it meets", _RULES.fullmatch(name)),
+        (IDENTITY, "is named like an age identity", bare.endswith(".agekey")),
+        (DECRYPTED, "is named like something decrypted", _DECRYPTED.fullmatch(bare)),
+        (BACKUP, "is a leftover of an env file", bare != name and _WATCHED.fullmatch(bare)),
+        (BACKUP, "is a temporary file of sops", _TEMPORARY.search(path)),
+        (MISPLACED, "is named like a sealed file, which belongs in secrets/", ".enc." in name),
+        (CLEAR, "is named like secrets in clear", not plain and _CLEAR.fullmatch(name)),
+    )
+    return next(((rule, told) for rule, told, fits in judgements if fits and path != ".sops.yaml"), None)
+
+
+def _bare(name: str) -> str:
+    """Return what a leftover is a leftover of: `.dev.enc.env.swp`, `#dev.env#`, `dev.env~`, `dev.env.orig`."""
+    match = re.search(rf"{_TAIL.pattern}\Z", name)
+    if match is None:
+        return name.removeprefix(".#")
+    bare = name[: match.start()].lstrip("#")
+    return bare.removeprefix(".") if name.startswith(".") and bare.count(".") > 1 else bare
+
+
+def _assigned(keys: Collection[str]) -> re.Pattern[bytes] | None:
+    """Return what finds secret keys at the beginnings of lines, with a value that is not sealed."""
+    words = "|".join(sorted(keys))
+    return re.compile(rf"(?m)^(?:export )?({words})=(?!ENC\[|[\s$<{{]|\Z)".encode()) if words else None
+
+
+def _in_clear(assigned: re.Pattern[bytes], path: str, data: bytes) -> Finding | None:
+    """Find two or more secrets with their values, as `sops decrypt` prints them; plain files are parity's."""
+    if _PLAIN.fullmatch(path) or b"=" not in data:
+        return None
+    found = list(assigned.finditer(data))
+    if len({match[1] for match in found}) < 2:  # noqa: PLR2004, one alone may be an example
+        return None
+    return finding(CLEAR, shown(path), "holds secrets in clear", line=_line(data, found[0].start()))
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
