@@ -1,4 +1,4 @@
-"""The checks: `nox` runs lint, types and tests; the others are named. CI calls the same sessions."""
+"""The checks: `nox` runs lint, types, secrets and tests; the others are named. CI calls the same sessions."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import nox
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "summary"]
+nox.options.sessions = ["lint", "types", "secrets", "tests", "summary"]
 
 LOCKS = Path("requirements")
 os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
@@ -37,6 +37,13 @@ def types(session: nox.Session) -> None:
     """Types, strict."""
     install(session, "dev")
     session.run("mypy")
+
+
+@nox.session
+def secrets(session: nox.Session) -> None:
+    """The sealing gate: secrets/ holds ciphertext alone, for exactly its recipients; --base REV adds history."""
+    install(session, "dev")
+    session.run("python", "-m", "ci.gates.sealing", *session.posargs)
 
 
 @nox.session
