@@ -1,9 +1,12 @@
 """The checks: `nox` runs lint, types, secrets and tests; the others are named. CI calls the same sessions."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv"
@@ -11,16 +14,32 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "secrets", "tests", "summary"]
 
 LOCKS = Path("requirements")
-os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
+os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}  # as in `run`, for a plain `nox`
+if "PIP_INDEX_URL" in os.environ:
+    os.environ.setdefault("UV_DEFAULT_INDEX", os.environ["PIP_INDEX_URL"])
 
 
 def install(session: nox.Session, *locks: str) -> None:
-    """Install what the lock files pin, by hash; nothing is asked of the network when it is there already."""
-    wanted = b"".join((LOCKS / f"{lock}.txt").read_bytes() for lock in locks)
-    stamp = Path(session.virtualenv.location) / "made-of"
-    if stamp.exists() and stamp.read_bytes() == wanted:
+    """Install what the lock files pin, by hash; the network is asked only for what was never fetched."""
+    folder = Path(session.virtualenv.location).resolve()
+    paths = [LOCKS / f"{lock}.txt" for lock in locks]
+    stamp, wanted = folder / "made-of", b"\n".join([bytes(folder), *(path.read_bytes() for path in paths)])
+    made = stamp.read_bytes() if stamp.exists() else b""
+    if made == wanted:
         return
-    session.install("--require-hashes", *(word for lock in locks for word in ("-r", str(LOCKS / f"{lock}.txt"))))
+    # Scripts in an environment that was moved name its old path; one that was interrupted may hold half a package,
+    # which uv takes for a whole one: both start over.
+    if not made.startswith(bytes(folder) + b"\n"):
+        for packages in folder.glob("lib/*/site-packages"):
+            shutil.rmtree(packages)
+            packages.mkdir()
+    stamp.unlink(missing_ok=True)
+    words = ["--no-deps", "--require-hashes", *(word for path in paths for word in ("-r", str(path)))]
+    try:
+        session.install("--offline", *words, log=False)
+    except CommandFailed:
+        session.log("not all of it was fetched before")
+        session.install(*words)
     stamp.write_bytes(wanted)
 
 
@@ -64,29 +83,29 @@ def browser(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios against other loaders and an empty tasks.py; fails when a bound is broken."""
     install(session, "dev", "bench")
-    session.run("python", "-m", "bench")
+    session.run("python", "-m", "bench", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
-    """Renew the lock files: every platform and Python from 3.11, hashes, no index address."""
-    compile_ = [
-        "uv",
-        "pip",
-        "compile",
-        "--universal",
-        "--python-version",
-        "3.11",
-        "--generate-hashes",
-        "--upgrade",
-    ]
-    compile_ += ["--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"]
-    for name in ("services", "dev", "bench"):
+    """Bring the lock files in line with the .in files; `-- --upgrade` renews everything that they pin."""
+    words = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
+    for name in ("services", "dev", "bench"):  # what the image holds decides for the other two
         same = [] if name == "services" else ["-c", str(LOCKS / "services.txt")]
-        session.run(*compile_, *same, "-o", str(LOCKS / f"{name}.txt"), str(LOCKS / f"{name}.in"), external=True)
+        where = [*same, "-o", str(LOCKS / f"{name}.txt"), str(LOCKS / f"{name}.in")]
+        session.run(
+            sys.executable,
+            "-m",
+            "uv",
+            *words.split(),
+            "--no-emit-index-url",
+            *session.posargs,
+            *where,
+            external=True,
+        )
 
 
 @nox.session(venv_backend="none")
 def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
-    session.log("not run: nox -s browser (needs Chromium), nox -s bench (a quiet machine)")
+    session.log("not run: nox -s browser (needs Chromium), nox -s bench (wants a quiet machine)")

@@ -1,39 +1,51 @@
 """Install the pinned sops, age and gitleaks into .tools/bin: `python -m ci.ground.toolchain`.
 
-tools.toml has versions and sums. A release file is downloaded and checked; where none can be reached, Go builds
-the same version through its checksum database. Whoever sets LOCKSTEP_TOOLS_MIRROR, an address below which the
-release files lie under their own names, wants nothing from elsewhere: it takes the place of the release address.
+tools.toml has versions and sums. A source that cannot be reached makes way for the next: the release file,
+checked, then `go install` of the same version, checked by Go's checksum database. LOCKSTEP_TOOLS_MIRROR, an
+address below which the release files lie under their own names, comes before both: whoever sets it does so because
+the others are not to be asked while it answers. A wrong sum or version ends it, whatever the source.
 """
 
 import fcntl
 import hashlib
+import http.client
 import io
+import json
 import os
 import platform
+import re
 import shutil
+import ssl
+import sys
 import tarfile
 import tempfile
+import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import certifi
 
 from ci.ground import command, console, errors, files, repo
 from ci.ground.repo import Repo
 
 PINS = Path(__file__).with_name("tools.toml")
 MIRROR = "LOCKSTEP_TOOLS_MIRROR"
-DOWNLOAD_SECONDS = 10  # without an answer, or between two pieces of one
+GO = "go install"
+DOWNLOAD_SECONDS = 5  # to connect, and between two pieces of an answer
 BUILD_SECONDS = 1800
-_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One pin of tools.toml; `files` has a release file's name and sha256 by platform."""
+    """One pin; `programs` are paths in the release archive, `files` has each platform's file name and sha256."""
 
     name: str
     version: str
@@ -42,6 +54,11 @@ class Tool:
     go: Sequence[str]
     files: Mapping[str, tuple[str, str]]
 
+    @property
+    def file(self) -> tuple[str, str]:
+        """The release file for this machine and its sha256; both empty where there is none."""
+        return self.files.get(this_platform(), ("", ""))
+
 
 class UnreachableError(Exception):
     """A source has nothing for us; the next one is tried."""
@@ -49,7 +66,7 @@ class UnreachableError(Exception):
 
 def pins(path: Path = PINS) -> list[Tool]:
     """Return every pinned tool."""
-    return [Tool(name=name, **about) for name, about in tomllib.loads(path.read_text(encoding="utf-8")).items()]
+    return [_pin(name, about) for name, about in tomllib.loads(path.read_text(encoding="utf-8")).items()]
 
 
 def this_platform() -> str:
@@ -59,99 +76,143 @@ def this_platform() -> str:
 
 
 def ensure(where: Repo, tools: Sequence[Tool] | None = None, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Install each tool that is not there in its pinned version; return the names of those installed.
+    """Install each tool that is not there as it is pinned; return the names of those installed.
 
     Two at once take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
     version, and ToolMissingError, with why each source failed, when there is none.
     """
     wanted = pins() if tools is None else tools
-    where.tools.mkdir(parents=True, exist_ok=True)
-    with (where.tools.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = [tool for tool in wanted if not installed(where, tool)]
+    if not _missing(where, wanted):
+        return []
+    with _turn(where):
+        missing = _missing(where, wanted)
         for tool in missing:
             _install(where, tool, environ)
     return [tool.name for tool in missing]
 
 
-def installed(where: Repo, tool: Tool) -> bool:
-    """Whether every program of the tool is there, put there by us, in the pinned version."""
-    try:
-        recorded = _record(where, tool).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return recorded == tool.version and all(os.access(where.tool(name), os.X_OK) for name in tool.programs)
+def check(where: Repo, tools: Sequence[Tool] | None = None) -> None:
+    """Hash every program; ToolMismatchError names those that are not what was installed."""
+    wanted, record = pins() if tools is None else tools, _record(where)
+    names = [Path(program).name for tool in wanted for program in tool.programs]
+    sums = {name: about["sha256"] for tool in record.values() for name, about in tool["programs"].items()}
+    wrong = [name for name in names if _sum(where.tool(name)) != sums.get(name)]
+    if wrong:
+        raise errors.ToolMismatchError(
+            f"not what was installed: {', '.join(wrong)}", "remove .tools, the next ./run installs them again"
+        )
+
+
+def _pin(name: str, about: dict[str, Any]) -> Tool:
+    files_ = {
+        where: (file.format(version=about["version"]), sha256) for where, (file, sha256) in about["files"].items()
+    }
+    return Tool(name=name, **about | {"files": files_, "release": about["release"].format(**about)})
+
+
+def _missing(where: Repo, tools: Sequence[Tool]) -> list[Tool]:
+    record = _record(where)
+    return [tool for tool in tools if not _installed(where, tool, record.get(tool.name, {}))]
+
+
+def _installed(where: Repo, tool: Tool, record: Mapping[str, Any]) -> bool:
+    """Whether it was put there from this pin and has not been touched since; hashing is for what was copied."""
+    programs = record.get("programs", {})
+    pinned = (tool.version, list(tool.file), [Path(program).name for program in tool.programs])
+    return (record.get("version"), record.get("file"), list(programs)) == pinned and all(
+        _facts(where.tool(name)) == [about["size"], about["changed"]] or _sum(where.tool(name)) == about["sha256"]
+        for name, about in programs.items()
+    )
 
 
 def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> None:
-    sources: list[tuple[str, Callable[[Path], None]]] = [
-        (environ.get(MIRROR) or tool.release, lambda folder: _download(tool, folder, environ)),
-        ("go install", lambda folder: _build(tool, folder)),
-    ]
     reasons = []
-    for source, fetch in sources:
-        console.doing("installing", f"{tool.name} {tool.version} from {source}")
+    for source, fetch in _sources(tool, environ):
+        slow = ", which can take minutes" if source == GO else ""
+        console.doing("installing", f"{tool.name} {tool.version} from {source}{slow}")
+        began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=where.tools.parent, prefix="part-") as folder:
             try:
                 fetch(Path(folder))
             except UnreachableError as error:
                 reasons.append(f"{source}: {error}")
                 continue
-            _put(where, tool, Path(folder))
-            console.done("installed", f"{tool.name} {tool.version}")
-            return
+            _put(where, tool, source, Path(folder))
+        console.done("installed", f"{tool.name} {tool.version}, {time.monotonic() - began:.0f} s")
+        return
     raise errors.ToolMissingError(
         f"{tool.name} {tool.version} cannot be installed",
-        f"let this machine reach GitHub, install Go, or set {MIRROR} to where {_file(tool)[0]} lies",
+        f"let this machine reach the release page, install Go, or set {MIRROR} to where the release files lie",
         reasons,
     )
 
 
-def _put(where: Repo, tool: Tool, folder: Path) -> None:
-    """Move programs into place; the record is written last, so that what was interrupted is done again."""
-    _record(where, tool).unlink(missing_ok=True)
-    for name in tool.programs:
+def _sources(tool: Tool, environ: Mapping[str, str]) -> list[tuple[str, Callable[[Path], None]]]:
+    mirror = environ.get(MIRROR, "").rstrip("/")
+    addresses = [mirror, tool.release] if mirror else [tool.release]
+    downloads = [(re.sub("//.*@", "//", address), partial(_download, tool, address)) for address in addresses]
+    return [*downloads, (GO, partial(_build, tool))]
+
+
+def _put(where: Repo, tool: Tool, source: str, folder: Path) -> None:
+    """Move the programs into place; the record is written last, so that what was interrupted is done again."""
+    programs = {}
+    where.tools.mkdir(exist_ok=True)
+    for name in (Path(program).name for program in tool.programs):
         (folder / name).chmod(0o755)
+        size, changed = _facts(folder / name)
+        programs[name] = {"sha256": _sum(folder / name), "size": size, "changed": changed}
         (folder / name).replace(where.tool(name))
-    files.replace(_record(where, tool), tool.version)
+    about = {"version": tool.version, "file": tool.file, "source": source, "programs": programs}
+    files.replace(_record_path(where), json.dumps(_record(where) | {tool.name: about}, indent=2) + "\n")
 
 
-def _download(tool: Tool, folder: Path, environ: Mapping[str, str]) -> None:
-    name, expected = _file(tool)
-    data = _fetch(f"{environ.get(MIRROR) or tool.release}/{name}")
+def _download(tool: Tool, address: str, folder: Path) -> None:
+    name, expected = tool.file
+    if not name:
+        raise UnreachableError(f"no release file for {this_platform()} is pinned")
+    data = _fetch(f"{address}/{name}")
     actual = hashlib.sha256(data).hexdigest()
     if actual != expected:
         raise errors.ToolMismatchError(
             f"{name} has the wrong checksum, it was not installed",
-            "it was changed on its way, or tools.toml is wrong; compare both with the project's release page",
-            [f"expected {expected}", f"received {actual}"],
+            "something on the way changed or replaced it, or tools.toml is wrong: compare with the release page",
+            [f"expected {expected}", f"received {actual}, {len(data)} bytes"],
         )
-    if not name.endswith(".tar.gz"):
+    if name.endswith(".tar.gz"):
+        _unpack(name, data, tool.programs, folder)
+    else:
         (folder / tool.programs[0]).write_bytes(data)
-        return
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for program in tool.programs:
-            found = [one for one in archive.getmembers() if one.isfile() and Path(one.name).name == program]
-            file = archive.extractfile(found[0]) if found else None
-            if file is None:
-                raise errors.ToolMismatchError(f"{name} holds no {program}", "compare tools.toml with the release")
-            (folder / program).write_bytes(file.read())
 
 
-def _file(tool: Tool) -> tuple[str, str]:
-    if this_platform() not in tool.files:
-        raise errors.ToolMissingError(f"there is no {tool.name} for {this_platform()}", "Linux and macOS will do")
-    name, sha256 = tool.files[this_platform()]
-    return name, sha256
+def _unpack(name: str, data: bytes, programs: Sequence[str], folder: Path) -> None:
+    """Write the named regular files under their last names; nothing else in the archive touches the disk."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for program in programs:
+                (folder / Path(program).name).write_bytes(_member(archive, program))
+    except (KeyError, EOFError, tarfile.TarError):
+        hint = "tools.toml is wrong: list the release archive and compare its `programs`"
+        raise errors.ToolMismatchError(f"{name} does not hold {', '.join(programs)}", hint) from None
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return file.read()
 
 
 def _fetch(address: str) -> bytes:
+    trust = ssl.create_default_context()
     try:
-        with urllib.request.urlopen(address, timeout=DOWNLOAD_SECONDS) as answer:  # noqa: S310, the address is ours
+        trust.load_verify_locations(certifi.where())  # python.org's Python on macOS trusts nobody by itself
+        with urllib.request.urlopen(address, timeout=DOWNLOAD_SECONDS, context=trust) as answer:  # noqa: S310, ours
             return bytes(answer.read())
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
-        raise UnreachableError(f"no answer, {reason}") from None
+    except urllib.error.URLError as error:
+        raise UnreachableError(f"no file, {error.reason}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:  # whose text can hold a mirror's password
+        raise UnreachableError(f"no file, {type(error).__name__}") from None
 
 
 def _build(tool: Tool, folder: Path) -> None:
@@ -159,21 +220,22 @@ def _build(tool: Tool, folder: Path) -> None:
     if go is None:
         raise UnreachableError("Go is not installed")
     env = {"GOBIN": str(folder)}
-    if not os.environ.get("HOME"):  # Go keeps its caches below it and does not start without
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):  # Go keeps its caches there and does not start without
         env |= {"GOPATH": str(folder / "go"), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-modcacherw"}
     for path in tool.go:
-        result = command.attempt(
-            [go, "install", f"{path}@v{tool.version}"], env=env, cwd=folder, timeout=BUILD_SECONDS
-        )
+        argv = [go, "install", f"{path}@v{tool.version}"]
+        result = command.attempt(argv, env=env, cwd=folder, timeout=BUILD_SECONDS)
         if result.code:
             last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise UnreachableError(f"exit code {result.code}, {' '.join(last)}")
     for program in tool.programs:
-        _check_version(go, tool, folder / program)
+        _check_version(go, tool, folder / Path(program).name)
 
 
 def _check_version(go: str, tool: Tool, program: Path) -> None:
     """Ask Go what it built: a program's own word is not worth much (gitleaks says "set by build process")."""
+    if not program.is_file():
+        raise errors.ToolMismatchError(f"Go built no {program.name}", "compare `go` and `programs` in tools.toml")
     lines = command.run([go, "version", "-m", program]).splitlines()
     mod = next((line.split() for line in lines if line.split()[:1] == ["mod"]), [])
     if mod[2:3] != [f"v{tool.version}"]:
@@ -184,18 +246,50 @@ def _check_version(go: str, tool: Tool, program: Path) -> None:
         )
 
 
-def _record(where: Repo, tool: Tool) -> Path:
-    return where.tools.parent / f"{tool.name}.version"
+@contextmanager
+def _turn(where: Repo) -> Iterator[None]:
+    """Wait until nobody else installs here; the kernel drops the lock however its holder ends."""
+    folder = where.tools.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob("part-*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _record_path(where: Repo) -> Path:
+    return where.tools.parent / "installed.json"
+
+
+def _record(where: Repo) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_record_path(where).read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _facts(path: Path) -> list[int]:
+    """Return size and time of change of a program, or nothing when it is none."""
+    if not os.access(path, os.X_OK):
+        return []
+    about = path.stat()
+    return [about.st_size, about.st_mtime_ns]
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if os.access(path, os.X_OK) else ""
 
 
 def main() -> None:
     """Install what is missing, and keep a copy of the pins, by which `run` sees that nothing is to be done."""
     where = repo.here()
+    if sys.argv[1:] == ["--check"]:
+        check(where)
+        console.done("checked", f"the programs in {where.tools}")
+        return
     ensure(where)
     files.replace(where.tools.parent / PINS.name, PINS.read_bytes())
-    for left in where.tools.parent.glob("part-*"):
-        with suppress(OSError):
-            shutil.rmtree(left)
 
 
 if __name__ == "__main__":
