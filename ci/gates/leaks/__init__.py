@@ -1,0 +1,98 @@
+"""The leaks gate: the real gitleaks over everything that a repository or an image holds.
+
+All that is to be looked at becomes one text for one call of `gitleaks stdin` (scanner.py says why that is the
+only source). A whole history is every object of a mirror clone, reachable or not: each content once, where it is
+new, with lines around it and the name above a value that changed. `gitleaks git` leaves out merges and what an
+attribute calls binary, and with `-m` it reads every merge once more for each parent.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from ci.gates.finding import Findings
+from ci.gates.leaks import objects
+from ci.gates.leaks.feed import Feed
+from ci.gates.leaks.files import check_folder, check_image
+from ci.gates.leaks.look import Look
+from ci.gates.leaks.objects import Git
+from ci.gates.leaks.rules import RULES
+from ci.ground.errors import GateError
+from ci.ground.repo import Repo
+
+__all__ = ["RULES", "check", "check_commits", "check_folder", "check_image", "check_staged"]
+
+
+def check(repo: Repo) -> Findings:
+    """Look at the whole history: all objects and references, from a bare mirror clone in a temp folder."""
+    source = objects.opened(repo.root)
+    wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
+    with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
+        # --shared copies no object: nothing of the history, not even packed, is written anywhere.
+        source("clone", "--quiet", "--mirror", "--shared", str(source.root), folder)
+        git = Git(Path(folder))
+        git("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
+        found = objects.places(git, wanted)
+        every = (
+            git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)").decode().split()
+        )
+        look, feed = Look.of(repo), Feed()
+        for line in git("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace").splitlines():
+            name, _, ref = line.partition(" ")
+            found.names.setdefault(ref, name)
+        seen = objects.look_at(git, look, every, found, feed)
+    if missing := set(wanted) - seen.commits:
+        raise GateError(
+            f"{len(missing)} of {len(wanted)} commits were not read", "the repository is broken: clone it again"
+        )
+    looked = {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
+    return Findings(look.findings(found.place, found.order), looked)
+
+
+def check_commits(repo: Repo, base: str) -> Findings:
+    """Look at what HEAD has and `base`, a revision, has not: commits, contents, messages and names."""
+    git = objects.opened(repo.root)
+    ends = [
+        git("rev-parse", "--verify", "--end-of-options", f"{end}^{{commit}}").decode().strip()
+        for end in ("HEAD", base)
+    ]
+    span = (ends[0], f"^{ends[1]}")
+    wanted = git("rev-list", "--topo-order", "--reverse", *span).decode().split()
+    listed = git("rev-list", "--objects", "--no-object-names", *span).decode().split()
+    found, look, feed = objects.places(git, wanted), Look.of(repo), Feed()
+    branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
+    found.names.setdefault(branch, ends[0])
+    seen = objects.look_at(git, look, listed, found, feed)
+    if missing := set(wanted) - seen.commits:
+        raise GateError(f"{len(missing)} of {len(wanted)} commits were not read", "fetch the base and try again")
+    return Findings(
+        look.findings(found.place, found.order), {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
+    )
+
+
+def check_staged(repo: Repo) -> Findings:
+    """Look at the staged files, whole, wherever in the checkout one stands."""
+    # `git commit -a` and `git commit FILE` stage into an index of their own and name it to the hook.
+    index = os.environ.get("GIT_INDEX_FILE")
+    git = objects.opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)
+    every = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
+    told = git(
+        *("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=d"),
+        *("--no-ext-diff", "--no-textconv", "--no-relative", "--ignore-submodules=none"),
+    )
+    words = told.split(b"\0")[:-1]
+    staged = {
+        path.decode(errors="surrogateescape"): about.split(b" ")[3].decode()
+        for about, path in zip(words[::2], words[1::2], strict=True)
+        if about.split(b" ")[1] != b"160000"
+    }
+    look, feed = Look.of(repo), Feed()
+    found = objects.Places()
+    look.names(feed, staged)
+    kept = {blob: path for path, blob in staged.items()}
+    if staged:
+        objects.look_at(git, look, kept, found, feed)
+    looked = (
+        {"files in the index": len(every), "bytes": look.size} if staged else {"files in the index": len(every)}
+    )
+    return Findings(look.findings(lambda source: source.within(kept.get(source.id, source.id))), looked)

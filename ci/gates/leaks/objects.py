@@ -1,0 +1,199 @@
+"""Git's objects as they are: no attribute, no ignore, no replacement and no setting of the target has a say."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci.gates.leaks.feed import Feed, Source
+from ci.gates.leaks.look import Look
+from ci.ground import command
+from ci.ground.errors import GateError
+from ci.ground.git import SHORT
+
+GROUP = 128_000_000  # bytes of objects that one call of gitleaks gets
+_SETTINGS = {
+    "color.ui": "never",
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "diff.external": "",
+    "diff.renames": "false",
+    "diff.relative": "false",
+    "diff.ignoreSubmodules": "none",
+    "log.showSignature": "false",
+    "protocol.allow": "never",  # a partial clone must not fetch what it lacks
+    "protocol.file.allow": "always",
+}
+
+
+@dataclass(frozen=True)
+class Git:
+    """Git in one folder, with an environment of ours alone; what fails is a GateError."""
+
+    root: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *words: str, text: bytes = b"", timeout: float = 3600) -> bytes:
+        """Run git and return its stdout."""
+        settings = {**_SETTINGS, "safe.directory": str(self.root)}
+        env = {
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": "/dev/null",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": str(len(settings)),
+            **{f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)},
+            **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())},
+            **self.extra,
+        }
+        done = command.attempt(["git", "-C", self.root, *words], input=text, env=env, timeout=timeout)
+        if done.code:
+            shown = [line for line in done.stderr.decode(errors="replace").splitlines() if "fatal" in line][-3:]
+            raise GateError(f"git {words[0]} failed in {self.root}", "is it a whole git repository?", shown)
+        return done.stdout
+
+
+def opened(root: Path, extra: Mapping[str, str] | None = None) -> Git:
+    """Return git at the top of the checkout that `root` is in; GateError for a shallow clone or none at all."""
+    git = Git(root, extra or {})
+    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
+        hint = "fetch everything: git fetch --unshallow, or fetch-depth: 0 in the workflow's checkout"
+        raise GateError("this is a shallow clone, most of its history is not here", hint)
+    if git("rev-parse", "--is-bare-repository").strip() == b"true":
+        return git
+    return Git(Path(git("rev-parse", "--show-toplevel").decode().rstrip("\n")), extra or {})
+
+
+@dataclass
+class Places:
+    """Which commit brought a blob first, under which path and instead of which, and which brought a name."""
+
+    blobs: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    older: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def place(self, source: Source) -> str:
+        """Return commit:path, or object:(kind) for what no commit has at a path."""
+        if source.id in self.names:
+            return source.within(f"{self.names[source.id][:SHORT]}:{source.id}")
+        _, commit, path = self.blobs.get(source.id, (0, source.id, f"({self.kinds.get(source.id)})"))
+        return source.within(f"{commit[:SHORT]}:{path}")
+
+    def order(self, source: Source) -> int:
+        """Return how early a source is in the history; what is in no commit comes last."""
+        return self.blobs.get(source.id, (1 << 60, "", ""))[0]
+
+
+def places(git: Git, commits: Sequence[str]) -> Places:
+    """Ask what each commit changed against each of its parents; `commits` are in the order of history."""
+    told = git(
+        *("diff-tree", "--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-renames", "--no-abbrev"),
+        text="".join(f"{commit}\n" for commit in commits).encode(),
+    )
+    found = Places()
+    commit, words, number = "", iter(told.split(b"\0")), 0
+    for word in words:
+        if word.startswith(b":"):
+            path = next(words).decode(errors="surrogateescape")
+            old, blob, status = word.decode().split(" ")[2:]
+            if blob not in found.blobs:
+                found.blobs[blob] = (number, commit, path)
+                if status == "M":
+                    found.older[blob] = old
+            found.names.setdefault(path, commit)
+        elif word:
+            commit, number = word.decode().strip(), number + 1
+    return found
+
+
+@dataclass
+class Seen:
+    """Which commits, and how many blobs, were looked at."""
+
+    commits: set[str] = field(default_factory=set)
+    blobs: int = 0
+
+
+def look_at(git: Git, look: Look, ids: Iterable[str], found: Places, feed: Feed) -> Seen:
+    """Look at objects, in as few calls as memory allows; `feed` holds what else goes into the first of them.
+
+    Of a later version of a file only what is new is looked at, if the version before it is at hand: that was
+    looked at itself, or is the base's.
+    """
+    seen, wanted = Seen(), set(ids)
+    names = {part for path in found.names for part in path.split("/")}
+    look.names(feed, found.names)
+    for group in _groups(git, _in_order(wanted, found)):
+        contents: dict[str, bytes] = {}
+        for name, kind, data in _read(git, group):
+            found.kinds[name] = kind
+            if kind == "tree":  # only an unreachable one, or one behind a tag, has names that are new
+                new = set(_tree(data, len(name) // 2)) - names
+                names |= new
+                found.names |= dict.fromkeys(new, name)
+                look.names(feed, new)
+            elif kind == "blob":
+                contents[name] = data
+                if name in wanted:
+                    seen.blobs += 1
+                    feed.add_version(Source(name), contents.get(found.older.get(name, "")), data)
+            else:
+                head, _, message = data.partition(b"\n\n")
+                feed.text(Source(name, kind="header"), head)
+                feed.add(Source(name, kind="message"), message)
+                seen.commits |= {name} if kind == "commit" else set()
+        look.at(feed)
+        feed = Feed()
+    return seen
+
+
+def _in_order(wanted: set[str], found: Places) -> list[str]:
+    """Return ids in the order of history, each blob after the one that it replaced."""
+    dated = sorted((blob for blob in found.blobs if blob in wanted), key=lambda blob: found.blobs[blob][0])
+    pairs = ((found.older.get(blob), blob) for blob in dated)
+    return [*wanted.difference(dated), *dict.fromkeys(one for pair in pairs for one in pair if one)]
+
+
+def _groups(git: Git, ids: Iterable[str]) -> Iterator[list[str]]:
+    """Cut ids into groups; an object that is not there is an error, for nobody looked at it."""
+    asked = "".join(f"{one}\n" for one in ids).encode()
+    group: list[str] = []
+    size = 0
+    for line in git("cat-file", "--batch-check", text=asked).decode().splitlines():
+        name, kind, *rest = line.split(" ")
+        if not rest:
+            raise GateError(
+                f"object {name[:SHORT]} is {kind}", "the repository is broken or partial: clone it again"
+            )
+        if group and size + int(rest[0]) > GROUP:
+            yield group
+            group, size = [], 0
+        group.append(name)
+        size += int(rest[0])
+    if group:
+        yield group
+
+
+def _read(git: Git, ids: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    told = git("cat-file", "--batch", text="".join(f"{one}\n" for one in ids).encode())
+    start = 0
+    for one in ids:
+        end = told.index(b"\n", start)
+        name, kind, size = told[start:end].decode().split(" ")
+        if name != one:
+            raise GateError(
+                f"git gave {name[:SHORT]} for {one[:SHORT]}", "the repository is broken: clone it again"
+            )
+        start = end + 1 + int(size) + 1
+        yield name, kind, told[end + 1 : start - 1]
+
+
+def _tree(data: bytes, size: int) -> Iterator[str]:
+    start = 0
+    while start < len(data):
+        space, zero = data.index(b" ", start), data.index(b"\0", start)
+        yield data[space + 1 : zero].decode(errors="surrogateescape")
+        start = zero + 1 + size
