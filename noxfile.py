@@ -1,4 +1,4 @@
-"""The checks: `nox` runs lint, types, secrets and tests; the others are named. CI calls the same sessions."""
+"""The checks: `nox` runs lint, types, the gates and tests; others are named. CI calls the same sessions."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from nox.command import CommandFailed
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "secrets", "tests", "summary"]
+nox.options.sessions = ["lint", "types", "secrets", "parity", "tests", "summary"]
 
 LOCKS = Path("requirements")
 os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}  # as in `run`, for a plain `nox`
@@ -60,9 +60,18 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def secrets(session: nox.Session) -> None:
-    """The sealing gate: secrets/ holds ciphertext alone, for exactly its recipients; --base REV adds history."""
+    """The sealing gate, with --base REV over the commits since it, too; and the leaks gate over all history."""
     install(session, "dev")
-    session.run("python", "-m", "ci.gates.sealing", *session.posargs)
+    base = os.environ.get("LOCKSTEP_BASE")  # where a pull request begins, in CI
+    session.run("python", "-m", "ci.gates.sealing", *(session.posargs or (["--base", base] if base else [])))
+    session.run("python", "-m", "ci.gates.leaks")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """The parity gate: every environment has the same keys, and each value fits."""
+    install(session, "dev")
+    session.run("python", "-m", "ci.gates.parity", *session.posargs)
 
 
 @nox.session

@@ -86,6 +86,15 @@ def edit(_context: Context, env: str) -> None:
 
 
 @verb
+def parity(_context: Context, env: str = "", sealed: bool = False) -> None:
+    """Draw the matrix of keys and environments; --sealed looks at the sealed values, too, in memory."""
+    from ci.gates.parity import report
+    from ci.ground import repo
+
+    raise SystemExit(report.show(repo.here(), env, sealed=sealed))
+
+
+@verb
 def deploy(_context: Context, env: str = LOCAL) -> None:
     """Deploy an environment and prove that it works."""
     from ci.delivery import deploy, report

@@ -16,7 +16,12 @@ BUILD = Info("lockstep", "The release that runs.")
 
 def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     """Return the ASGI application of this configuration; nothing is connected before the first request."""
-    app = FastAPI(title="Lockstep", version=sha, summary="Send SMS and e-mail, and see what became of them.")
+    app = FastAPI(
+        title="Lockstep",
+        version=sha,
+        summary="Send SMS and e-mail, and see what became of them.",
+        servers=[{"url": config.public_base_url}],
+    )
     engine, broker = database.engine(config), queue.broker(config)
     BUILD.info({"sha": sha, "release": str(release)})
     problems.install(app)

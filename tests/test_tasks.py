@@ -119,4 +119,4 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     shown = clone.inv("--list")
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert ["decrypt", "deploy", "edit", "encrypt", "init", "logs", "set", "status", "stop"] == tasks
+    assert ["decrypt", "deploy", "edit", "encrypt", "init", "logs", "parity", "set", "status", "stop"] == tasks

@@ -1,0 +1,140 @@
+"""The parity gate: every environment has the same keys, each value fits, and nothing goes past the schema.
+
+It needs neither a key nor the network nor git: it compares the files as they lie there. With an identity at hand
+`check_sealed` looks at the sealed values, too, in memory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ci.gates.finding import Finding, Findings, finding
+from ci.gates.parity import matrix, places, rules, sources, values
+from ci.gates.parity.matrix import Matrix
+from ci.gates.parity.rules import RULES
+from ci.ground.repo import LOCAL, Repo
+from config import Secret
+
+__all__ = ["RULES", "check", "check_sealed", "table"]
+
+
+def check(repo: Repo) -> Findings:
+    """Compare every environment with the schema, the code and the places that name it."""
+    of, found = matrix.read(repo, list(repo.environments.by_name))
+    workflows, others = places.files(repo)
+    reads = sources.look(repo)
+    found += [
+        *matrix.look(of),
+        *_plain(repo, of),
+        *places.environments(repo, workflows),
+        *places.elsewhere(repo, workflows | others),
+        *places.stale(repo),
+        *reads.found,
+    ]
+    looked = {
+        "environments": len(repo.environments.by_name),
+        "keys": len(repo.schema.keys),
+        "values": of.size,
+        "modules": reads.files,
+    }
+    return Findings(map(_cure, found), looked)
+
+
+def check_sealed(repo: Repo, opened: Mapping[str, Mapping[str, Secret]]) -> Findings:
+    """Look at sealed values by environment and key, as they were decrypted; no finding holds one."""
+    of, _ = matrix.read(repo, list(opened))
+    found: list[Finding] = []
+    sealed = {name: {key: one.reveal() for key, one in have.items()} for name, have in opened.items()}
+    for name, have in sealed.items():
+        found += _judged(repo, of, name, have)
+    found += values.everywhere(repo.schema, sealed, _places(of, sealed))
+    found += _shared(of, sealed)
+    looked = {"opened environments": len(opened), "sealed values": sum(map(len, sealed.values()))}
+    return Findings(map(_cure, found), looked)
+
+
+def table(repo: Repo, found: Iterable[Finding], names: Iterable[str]) -> Iterator[list[str]]:
+    """Yield a row for each key: its name, and per environment where its value is, or what is wrong with it."""
+    listed = list(names)
+    of, _ = matrix.read(repo, listed)
+    wrong = {(one.place, one.key): one.rule.partition("/")[2] for one in found}
+    extra = {key for files in (of.plain, of.sealed) for file in files.values() for key in file.lines}
+    for key in [*repo.schema.keys, *sorted(extra - repo.schema.keys.keys())]:
+        yield [key, *(_cell(repo, of, wrong, name, key) for name in listed)]
+
+
+def _cell(repo: Repo, of: Matrix, wrong: Mapping[tuple[str, str], str], name: str, key: str) -> str:
+    told = [
+        wrong[place, key] for place in (f"config/{name}.env", f"secrets/{name}.enc.env") if (place, key) in wrong
+    ]
+    if told:
+        return told[0]
+    if name in of.plain and key in of.plain[name].lines:
+        return "plain"
+    if name in of.sealed and key in of.sealed[name].lines:
+        return "sealed"
+    known = repo.schema.keys.get(key)
+    if known is None:
+        return ""
+    if known.secret:
+        return "sealed here" if name == LOCAL else "missing"
+    return "missing" if known.required else "default"
+
+
+def _plain(repo: Repo, of: Matrix) -> Iterator[Finding]:
+    plain = {name: file.values for name, file in of.plain.items()}
+    for name, have in plain.items():
+        yield from _judged(repo, of, name, have)
+    yield from values.everywhere(repo.schema, plain, _places(of, plain))
+
+
+def _judged(repo: Repo, of: Matrix, name: str, have: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge the values of one environment, all of them plain or all of them sealed."""
+    environment = repo.environments.by_name[name]
+    others = [other for other in repo.environments.by_name if other != name]
+    foreign = values.foreign(repo.schema, {other: file.values for other, file in of.plain.items()}, name)
+    where = _places(of, {name: have})
+    for key, value in have.items():
+        if key not in repo.schema.keys:
+            continue
+        rule = values.judged(repo.schema.keys[key], value)
+        if rule is None and environment.protected:
+            rule = values.pointing(environment, value, others, foreign)
+        if rule:
+            place, line = where[name, key]
+            hint = rule[0].hint.replace("ENV", name)
+            if repo.schema.keys[key].secret:
+                hint = f"inv set --env={name} --key={key}"
+            yield finding(rule[0], place, rule[1], line=line, key=key, hint=hint)
+
+
+def _places(of: Matrix, having: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], tuple[str, int]]:
+    found = {}
+    for name, have in having.items():
+        files = [file for file in (of.plain.get(name), of.sealed.get(name)) if file]
+        for key in have:
+            file = next((one for one in files if key in one.lines), None)
+            found[name, key] = (file.place, file.lines[key]) if file else (f"secrets/{name}.enc.env", 1)
+    return found
+
+
+def _shared(of: Matrix, sealed: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    """Yield what is secret in two environments, under whatever key."""
+    owners: dict[str, str] = {}
+    where = _places(of, sealed)
+    for name, have in sealed.items():
+        for key, value in have.items():
+            known = of.schema.keys.get(key)
+            if known is None or not known.secret or known.meta.get("same_everywhere"):
+                continue
+            for one in values.material(known, value):
+                owner = owners.setdefault(one, name)
+                if owner != name:
+                    place, line = where[name, key]
+                    yield finding(rules.SHARED, place, f"is a secret of {owner}, too", line=line, key=key)
+
+
+def _cure(one: Finding) -> Finding:
+    """Write the finding's own environment and key into its hint."""
+    name = one.place.rpartition("/")[2].partition(".")[0]
+    hint = one.hint.replace("ENV", name) if one.place.startswith(("config/", "secrets/")) else one.hint
+    return replace(one, hint=hint.replace("=KEY", f"={one.key}") if one.key else hint)

@@ -1,0 +1,132 @@
+"""The matrix, environment x key: what the schema, the plain files and the sealed files say of each.
+
+Of a sealed file only the names are read, which stand there in clear; whether the rest of it is sealed is the
+sealing gate's to say.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ci.gates.finding import Finding, finding
+from ci.gates.parity import rules
+from ci.ground import dotenv
+from ci.ground.errors import GateError
+from ci.ground.repo import LOCAL, Repo
+from config.schema import Key, Schema
+
+_SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
+_MEANT = re.compile(r"[ \t\ufeff]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*[=:]")  # a key, however it is written
+_COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value there; one that is sealed never passes through it
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of values: its place, the line of each key, a plain one's values, and whether it is text."""
+
+    place: str
+    lines: Mapping[str, int]
+    values: Mapping[str, str] = field(default_factory=dict)
+    text: bool = True
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Every environment's plain and sealed file, as far as they are there."""
+
+    schema: Schema
+    plain: Mapping[str, File]
+    sealed: Mapping[str, File]
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return sum(len(file.lines) for files in (self.plain, self.sealed) for file in files.values())
+
+
+def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
+    """Read the files of these environments, and what is wrong with their lines."""
+    found: list[Finding] = []
+    plain = {name: _plain(repo, name, found) for name in names if repo.plain(name).exists()}
+    sealed = {name: _sealed(repo, name, found) for name in names if name != LOCAL and repo.sealed(name).exists()}
+    return Matrix(repo.schema, plain, sealed), found
+
+
+def names(data: bytes) -> list[tuple[str, int]]:
+    """Return the keys of a sealed file and where each stands in it, in bytes; one that is there twice, twice."""
+    return [(match[1].decode(), match.start()) for match in _SEALED.finditer(data)]
+
+
+def look(matrix: Matrix) -> Iterator[Finding]:
+    """Yield the keys that are missing, extra, or in the wrong one of an environment's two files."""
+    keys = matrix.schema.keys
+    somewhere = {key for file in matrix.plain.values() for key in file.lines}
+    for name, file in matrix.plain.items():
+        for key, line in file.lines.items():
+            if key not in keys:
+                yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
+            elif keys[key].secret:
+                hint = rules.SECRET_IN_PLAIN.hint.replace("ENV", name).replace("=KEY", f"={key}")
+                yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line, hint=hint)
+        # One with a default may be left out, but then everywhere: no environment has a shape of its own.
+        wanted = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
+        yield from _missing(file, wanted, f"add KEY=value to config/{name}.env; docs/keys.md says what it is")
+    for name, file in matrix.sealed.items():
+        for key, line in file.lines.items():
+            if key not in keys:
+                yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
+            elif not keys[key].secret:
+                hint = rules.PLAIN_IN_SEALED.hint.replace("ENV", name)
+                yield finding(rules.PLAIN_IN_SEALED, file.place, "is not secret", key=key, line=line, hint=hint)
+        yield from _missing(file, matrix.schema.secrets(), f"inv set --env={name} --key=KEY")
+
+
+def _missing(file: File, wanted: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
+    for key in wanted:
+        if file.text and key.name not in file.lines:
+            yield finding(
+                rules.MISSING, file.place, "is missing", key=key.name, hint=hint.replace("KEY", key.name)
+            )
+
+
+def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
+    """Read a plain file; `values` has only those whose lines are right, `lines` every key that is meant."""
+    place = f"config/{name}.env"
+    data = content(repo, place)
+    values, problems = dotenv.parse(data)
+    for problem in problems:
+        rule = {"is empty": rules.EMPTY, "is there twice": rules.DUPLICATE}.get(problem.what, rules.LINE)
+        found.append(finding(rule, place, problem.what, key=problem.key, line=problem.line))
+        if rule is not rules.DUPLICATE:
+            values.pop(problem.key, None)
+    lines = {}
+    for number, line in enumerate(data.decode(errors="replace").split("\n"), start=1):
+        if match := _MEANT.match(line):
+            lines[match[1]] = number
+        if match and _COMMENT.search(values.get(match[1], "")):
+            told = "holds a blank and a #, where others see a comment begin"
+            found.append(finding(rules.LINE, place, told, key=match[1], line=number))
+            del values[match[1]]
+    return File(place, lines, values, text=all(problem.what != "is not UTF-8" for problem in problems))
+
+
+def _sealed(repo: Repo, name: str, found: list[Finding]) -> File:
+    place = f"secrets/{name}.enc.env"
+    data = content(repo, place)
+    lines: dict[str, int] = {}
+    number = position = 0
+    for key, start in names(data):
+        number += data.count(b"\n", position, start)
+        position = start
+        if key in lines:
+            found.append(finding(rules.DUPLICATE, place, "is there twice", key=key, line=number + 1))
+        lines[key] = number + 1
+    return File(place, lines)
+
+
+def content(repo: Repo, place: str) -> bytes:
+    """Return a file's bytes; GateError when it cannot be read."""
+    try:
+        return (repo.root / place).read_bytes()
+    except OSError:
+        raise GateError(f"{place} cannot be read", "it must be a file that you may read") from None

@@ -1,0 +1,142 @@
+"""Where environments and keys stand besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ci.gates.finding import Finding, finding
+from ci.gates.parity import rules
+from ci.gates.parity.matrix import content
+from ci.ground.errors import GateError
+from ci.ground.repo import LOCAL, Repo
+from config import generate
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
+_OTHERS = frozenset({"github-pages", "pypi", "testpypi"})  # environments of GitHub that are places of publication
+_SKIPPED = frozenset({".git", ".local", ".tools", ".venv", ".nox", "node_modules"})
+_DOCKERFILE = re.compile(r"(?i)(?:.+\.)?(?:dockerfile|containerfile)(?:\..+)?")
+_COMPOSE = re.compile(r"(?i)(?:docker-)?(?:compose|stack)(?:[._-].+)?\.ya?ml")
+_WORKFLOW = re.compile(r"\.github/.+\.ya?ml|\.gitlab-ci\.ya?ml")
+
+
+def environments(repo: Repo, workflows: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield each environment that is in one place and not in another."""
+    known = list(repo.environments.by_name)
+    for name in known:
+        if not repo.plain(name).exists():
+            yield _environment(f"config/{name}.env", name, "is not there")
+        if name != LOCAL and not repo.sealed(name).exists():
+            yield _environment(f"secrets/{name}.enc.env", name, "is not there")
+    for folder, ending in (("config", ".env"), ("secrets", ".enc.env")):
+        for path in sorted((repo.root / folder).glob(f"*{ending}")):
+            name = path.name.removesuffix(ending)
+            if name not in known or (folder == "secrets" and name == LOCAL):
+                yield _environment(f"{folder}/{path.name}", name, "is of no environment in environments.yaml")
+    yield from _ruled(repo, [name for name in known if name != LOCAL])
+    yield from _deployed(workflows, known)
+
+
+def _ruled(repo: Repo, known: list[str]) -> Iterator[Finding]:
+    text = content(repo, ".sops.yaml").decode(errors="replace") if (repo.root / ".sops.yaml").exists() else ""
+    ruled = re.findall(r"(?m)^[^#\n]*path_regex:.*?secrets/([a-z0-9\\-]+?)\\?\.enc", text)
+    named = [name.replace("\\", "") for name in ruled]
+    yield from (_environment(".sops.yaml", name, "has no rule") for name in known if name not in named)
+    for name in dict.fromkeys(named):
+        if name not in known:
+            yield _environment(".sops.yaml", name, "is ruled, and in no environments.yaml")
+
+
+def _deployed(workflows: Mapping[str, str], known: list[str]) -> Iterator[Finding]:
+    """Compare what workflows deploy: nothing of another name, and every environment if any."""
+    deployed: set[str] = set()
+    for place, text in workflows.items():
+        for name in sorted({*_TASK.findall(text), *_named(_document(place, text))} - _OTHERS):
+            deployed.add(name)
+            if name not in known:
+                line = text.count("\n", 0, max(text.find(name), 0)) + 1
+                yield _environment(place, name, "is in no environments.yaml", line)
+    if deployed - {LOCAL}:
+        place = ".github/workflows"
+        missing = (name for name in known if name not in {*deployed, LOCAL})
+        yield from (_environment(place, name, "is in no workflow, and others are") for name in missing)
+
+
+def _named(node: Any) -> Iterator[str]:
+    """Yield what a workflow has under `environment`: of a job, of a matrix, or of an input's options."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _named(one)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "environment":
+                yield from (one for one in _words(value) if re.fullmatch(r"[a-z][a-z0-9-]*", one))
+            yield from _named(value)
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return _words(value.get("name", value.get("options", [])))
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+
+
+def _document(place: str, text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506, both are safe loaders
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise GateError(f"{place} is not YAML", "mend it; nobody knows what it deploys") from None
+
+
+def elsewhere(repo: Repo, texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield each key of the schema that a Dockerfile, a workflow or a compose file sets."""
+    names = "|".join(sorted(repo.schema.keys, key=len, reverse=True))
+    if not names:
+        return
+    sets = re.compile(rf"""(?m)(?:^|[\s"'{{,;&(|\[-])(?P<key>{names})(?:["']?\s*:(?:[ \t]|$)|["']?=)""")
+    alone = re.compile(
+        rf"""(?m)^[ \t]*(?:ENV[ \t]+(?P<env>{names})[ \t]|-[ \t]+["']?(?P<key>{names})["']?[ \t]*$)"""
+    )
+    for place, text in texts.items():
+        clear = re.sub(r"(?m)(^|[ \t])#.*$", r"\1", text)
+        seen = set()
+        for match in (*sets.finditer(clear), *alone.finditer(clear)):
+            key = match["key"] or match["env"]
+            line = clear.count("\n", 0, match.start(match.lastgroup or 0)) + 1
+            if (key, line) not in seen:
+                seen.add((key, line))
+                yield finding(rules.ELSEWHERE, place, "is set here", key=key, line=line)
+
+
+def stale(repo: Repo) -> Iterator[Finding]:
+    """Yield each generated file that is not what the schema says now."""
+    for place, make in generate.FILES.items():
+        path = repo.root / place
+        if not path.exists() or content(repo, place).decode(errors="replace") != make(repo.schema):
+            yield finding(rules.STALE, place, "is not what config/schema.yaml says")
+
+
+def files(repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the workflows, and everything else that could set a key: Dockerfiles and compose files, by place."""
+    workflows, others = {}, {}
+    for place in _walk(repo.root):
+        name = place.rpartition("/")[2]
+        if _WORKFLOW.fullmatch(place):
+            workflows[place] = content(repo, place).decode(errors="replace")
+        elif _DOCKERFILE.fullmatch(name) or _COMPOSE.fullmatch(name):
+            others[place] = content(repo, place).decode(errors="replace")
+    return workflows, others
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(one for one in folders if one not in _SKIPPED)
+        base = Path(folder).relative_to(root)
+        yield from (str(base / name) for name in sorted(names))
+
+
+def _environment(place: str, name: str, what: str, line: int = 1) -> Finding:
+    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line)
