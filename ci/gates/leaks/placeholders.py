@@ -38,6 +38,7 @@ _REFERENCE = re.compile(
     """
 )
 _NAME = re.compile(r"(?:[a-z_]+|[A-Z][a-z]+(?:[A-Z][a-z]+)*)[,)\]:]*")  # and a variable or a type
+_WORD = re.compile(r"[a-z_]{1,15}")  # a token in the sense of a parser or a template, not of a lock
 _SEALED = re.compile(r"ENC\[[A-Z0-9_]+,.*|\$(?:2[aby]|5|6|argon2id?)\$.*|sha(?:256|384|512)[:-].*")
 _NAMES = re.compile(rb"\s*[\w.]+(?:\s*,\s*[\w.]+)*\s*,\s*")  # what stands before the last name of a, b = 1, 2
 
@@ -56,6 +57,8 @@ class Judge:
         if rule is rules.AGE:
             return len(set(value)) <= len("XXX")
         if rule is rules.ASSIGNMENT and (len(value) < LEAST or _NAMES.fullmatch(match.before)):
+            return True
+        if rule is rules.ASSIGNMENT and "token" in match.name.lower() and _WORD.fullmatch(value):
             return True
         first = value.split()[0] if match.bare and value else value
         if self._stands_for_one(value) or self._stands_for_one(first):

@@ -40,9 +40,7 @@ PGPASS = Rule("leaks/pgpass", "a line of a .pgpass file", "db.internal:5432:lock
 NETRC = Rule("leaks/netrc", "an entry of a .netrc file", "machine api.internal login bot password {random}", HINT)
 DOCKER = Rule("leaks/docker-auth", "a login in a Docker config file", '"auth": "{base64}"', HINT)
 ASSIGNMENT = Rule("leaks/password-assignment", "a secret that is assigned to a name", 'DB_PASS = "{random}"', HINT)
-PROVIDER = Rule(
-    "leaks/known-provider", "what gitleaks' own rules know; the key is the rule's name", "ghp_{alnum36}", HINT
-)
+PROVIDER = Rule("leaks/known-provider", "a credential that a rule of gitleaks' own knows", "ghp_{alnum36}", HINT)
 KEY_FILE = Rule("leaks/key-file", "a file that holds keys by its nature", "server.p12", HINT)
 UNREADABLE = Rule(
     "leaks/unreadable-archive",

@@ -21,12 +21,14 @@ _OF_OS = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
 _FILE = re.compile(r"(?:\S*/)?[\w.-]*\.env(?:\.\w+)?|/proc/\S+/environ")
 _CONFIGS = re.compile(r"_?(?:config|settings|cfg|conf)")
 
+Nodes = list[ast.AST]  # of one module, walked once
+
 
 @dataclass
 class Reads:
-    """What was read where: for each key its services' modules, and what is wrong."""
+    """Which keys are read, in how many modules, and what is wrong."""
 
-    keys: dict[str, set[str]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
     found: list[Finding] = field(default_factory=list)
     files: int = 0
 
@@ -50,30 +52,31 @@ def look(repo: Repo) -> Reads:
 
 def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads) -> None:
     try:
-        tree = ast.parse(content(repo, place), str(path))
+        nodes = list(ast.walk(ast.parse(content(repo, place), str(path))))
     except (SyntaxError, ValueError, RecursionError):
         raise GateError(f"{place} is not Python", "nobody knows what it reads; mend it") from None
     reads.found += [
-        finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line) for what, line in environ(tree)
+        finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line)
+        for what, line in _environ(nodes)
     ]
-    for key, line, sure in _keys(tree, repo.schema):
-        reads.keys.setdefault(key, set()).add(place)
+    for key, line, sure in _keys(nodes, repo.schema):
+        reads.keys.add(key)
         listed = repo.schema.keys[key].services
         if service and sure and service not in listed:
             told = f"{service} reads it, and only {', '.join(listed)} get it"
             reads.found.append(finding(rules.UNLISTED, place, told, key=key, line=line))
 
 
-def environ(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def _environ(nodes: Nodes) -> Iterator[tuple[str, int]]:
     """Yield what reads the environment or an env file by itself: what it is, and its line."""
     modules = {"os"} | {
         alias.asname
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Import)
         for alias in node.names
         if alias.name == "os" and alias.asname
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Attribute(value=value, attr=attr) if attr in _OF_OS and _is_os(value, modules):
                 yield f"os.{attr}", node.lineno
@@ -93,11 +96,11 @@ def environ(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield "an env file", node.lineno
 
 
-def _keys(tree: ast.AST, schema: Schema) -> Iterator[tuple[str, int, bool]]:
+def _keys(nodes: Nodes, schema: Schema) -> Iterator[tuple[str, int, bool]]:
     """Yield the keys that attributes name, and whether it is for sure a config that they belong to."""
     known = {key.lower(): key for key in schema.keys}
-    loaded = _loaded(tree)
-    for node in ast.walk(tree):
+    loaded = _loaded(nodes)
+    for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in known:
             yield known[node.attr], node.lineno, _is_config(node.value, loaded)
         elif isinstance(node, ast.Call) and _named(node.func, "getattr") and len(node.args) > 1:
@@ -106,10 +109,10 @@ def _keys(tree: ast.AST, schema: Schema) -> Iterator[tuple[str, int, bool]]:
                 yield known[name], node.lineno, _is_config(node.args[0], loaded)
 
 
-def _loaded(tree: ast.AST) -> set[str]:
+def _loaded(nodes: Nodes) -> set[str]:
     """Return the names that a module gives to what config.load() returns, or to a Config that it is handed."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if _named(func, "load"):
                 found.add(name)

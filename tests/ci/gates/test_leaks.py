@@ -122,6 +122,7 @@ GOOD = {
     "example.md": "postgresql://lockstep:PASSWORD@db.internal:5432/lockstep\nrediss://:PASSWORD@redis.internal:6379/0",
     "nopassword.env": "DATABASE_URL=postgresql://lockstep@db.internal/lockstep\nREDIS_URL=redis://cache:6379/0",
     "prose.md": "SMTP_PASSWORD is required. Password: see the vault. The token, if any, is secret.",
+    "parser.py": 'upgrade_token = "upgrades"\ntoken_type: str = "bearer_token"',
     "header.py": 'headers = {"Authorization": f"Bearer {token}"}\nh = "Authorization: Bearer TOKEN"',
     "pair.yaml": "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef: {name: db, key: password}",
     "pair2.yaml": "- name: DB_PASSWORD\n  value: $(DB_PASSWORD)",
