@@ -17,10 +17,12 @@ from config import generate
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
+_CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
 _OTHERS = frozenset({"github-pages", "pypi", "testpypi"})  # environments of GitHub that are places of publication
 _SKIPPED = frozenset({".git", ".local", ".tools", ".venv", ".nox", "node_modules"})
 _DOCKERFILE = re.compile(r"(?i)(?:.+\.)?(?:dockerfile|containerfile)(?:\..+)?")
 _COMPOSE = re.compile(r"(?i)(?:docker-)?(?:compose|stack)(?:[._-].+)?\.ya?ml")
+_COMMENT = re.compile(r"""(?m)^[ \t]*#.*$|[ \t]#[^"'\n]*$""")
 _WORKFLOW = re.compile(r"\.github/.+\.ya?ml|\.gitlab-ci\.ya?ml")
 
 
@@ -34,7 +36,7 @@ def environments(repo: Repo, workflows: Mapping[str, str]) -> Iterator[Finding]:
             yield _environment(f"secrets/{name}.enc.env", name, "is not there")
     for folder, ending in (("config", ".env"), ("secrets", ".enc.env")):
         for path in sorted((repo.root / folder).glob(f"*{ending}")):
-            name = path.name.removesuffix(ending)
+            name = path.name.removesuffix(ending) or path.name
             if name not in known or (folder == "secrets" and name == LOCAL):
                 yield _environment(f"{folder}/{path.name}", name, "is of no environment in environments.yaml")
     yield from _ruled(repo, [name for name in known if name != LOCAL])
@@ -60,7 +62,7 @@ def _deployed(workflows: Mapping[str, str], known: list[str]) -> Iterator[Findin
             if name not in known:
                 line = text.count("\n", 0, max(text.find(name), 0)) + 1
                 yield _environment(place, name, "is in no environments.yaml", line)
-    if deployed - {LOCAL}:
+    if deployed - {LOCAL} and not any(map(_CHOSEN.search, workflows.values())):
         place = ".github/workflows"
         missing = (name for name in known if name not in {*deployed, LOCAL})
         yield from (_environment(place, name, "is in no workflow, and others are") for name in missing)
@@ -101,7 +103,7 @@ def elsewhere(repo: Repo, texts: Mapping[str, str]) -> Iterator[Finding]:
         rf"""(?m)^[ \t]*(?:ENV[ \t]+(?P<env>{names})[ \t]|-[ \t]+["']?(?P<key>{names})["']?[ \t]*$)"""
     )
     for place, text in texts.items():
-        clear = re.sub(r"(?m)(^|[ \t])#.*$", r"\1", text)
+        clear = _COMMENT.sub("", text)
         seen = set()
         for match in (*sets.finditer(clear), *alone.finditer(clear)):
             key = match["key"] or match["env"]

@@ -362,6 +362,8 @@ BAD: list[tuple[str, Change]] = [
             "ARG LOG_LEVEL=debug",
             "ENV DATABASE_URL=$DATABASE_URL",
             'CMD ["env", "LOG_LEVEL=debug", "python"]',
+            'ENV A="#1" LOG_LEVEL=debug',
+            'ENV A="a # b" LOG_LEVEL=debug',
             "CMD LOG_LEVEL=debug python -m app",
         )
     ),
@@ -450,6 +452,9 @@ GOOD: list[Change] = [
     # an environment that is everywhere; workflows that deploy all, or none
     new_environment,
     workflow(DEPLOYS),
+    workflow(
+        f"{DEPLOYS.replace('[dev, staging, prod]', '[dev]')}      - run: inv drift --env=${{{{ inputs.name }}}}\n"
+    ),
     workflow("jobs: {pages: {environment: github-pages}}\n"),
     workflow("jobs: {a: {steps: [{run: 'docker run --env dev image'}]}}\n"),
     workflow("jobs: {a: {environment: '${{ inputs.environment }}'}}\n"),
