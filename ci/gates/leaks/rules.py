@@ -3,8 +3,8 @@
 from ci.gates.finding import Rule
 
 HINT = (
-    "whoever saw it knows it: replace the secret at its provider first, then inv set; "
-    "deleting the line or the file alone does not undo a leak"
+    "whoever saw it knows it, deleting the line undoes nothing: replace it at its provider, then inv set, "
+    "as docs/runbooks/secret-committed.md says"
 )
 AGE = Rule("leaks/age-identity", "an age identity", "AGE-SECRET-KEY-PQ-1{bech32}", HINT)
 SCHEMA_KEY = Rule("leaks/schema-key", "the value of a secret key of the schema", "SMTP_PASSWORD={random}", HINT)

@@ -141,4 +141,5 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _environment(place: str, name: str, what: str, line: int = 1) -> Finding:
-    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line)
+    hint = rules.ENVIRONMENT.hint.replace("ENV", name)
+    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line, hint=hint)

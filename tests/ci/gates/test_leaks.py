@@ -288,7 +288,7 @@ def test_a_finding_says_where_and_what_to_do(crowd: Crowd) -> None:
     one = next(one for one in json.loads(crowd.printed)["findings"] if "crlf" in one["place"])
 
     assert (f"{head}:bad/schema-key/crlf.env", 2, "SMTP_PASSWORD") == (one["place"], one["line"], one["key"])
-    assert "replace the secret at its provider first, then inv set" in one["hint"]
+    assert "replace it at its provider, then inv set" in one["hint"]
 
 
 def test_both_lines_of_a_file_are_found(crowd: Crowd) -> None:
