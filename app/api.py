@@ -1,7 +1,9 @@
 """The application: its routes put together."""
 
+from typing import Any
+
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Info, generate_latest
 from starlette.types import ASGIApp
 
@@ -12,11 +14,25 @@ from config import Config
 from model import database, health, queue
 
 BUILD = Info("lockstep", "The release that runs.")
+READINESS: dict[int | str, dict[str, Any]] = {
+    200: {"model": dict[str, str], "description": "each part is ok"},
+    503: {"model": dict[str, str], "description": "a part is not"},
+}
+
+
+class Documented(FastAPI):
+    """FastAPI, whose OpenAPI document knows our problem documents."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document."""
+        document = super().openapi()
+        document["components"]["schemas"]["Problem"] = problems.DOCUMENT
+        return document
 
 
 def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     """Return the ASGI application of this configuration; nothing is connected before the first request."""
-    app = FastAPI(
+    app = Documented(
         title="Lockstep",
         version=sha,
         summary="Send SMS and e-mail, and see what became of them.",
@@ -31,7 +47,7 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     async def healthz() -> Health:
         return Health()
 
-    @app.get("/readyz", tags=["operation"], summary="Database, queue and schema are there")
+    @app.get("/readyz", tags=["operation"], summary="Database, queue and schema are there", responses=READINESS)
     def readyz() -> JSONResponse:
         parts = health.readiness(engine, broker)
         return JSONResponse(parts, 200 if health.ready(parts) else 503)
@@ -40,7 +56,7 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     async def version() -> Version:
         return Version(sha=sha, release=release)
 
-    @app.get("/metrics", tags=["operation"], summary="For Prometheus")
+    @app.get("/metrics", tags=["operation"], summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

@@ -1,7 +1,7 @@
 """The routes of notifications. Accepted means committed; the queue is told afterwards, and may be told later."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.problems import Problem
+from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
 from app.tokens import bearer
 from model import queue
@@ -22,15 +22,22 @@ from model.notification import Notification, Status
 
 ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["channel"])
 UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
+CURSOR: dict[str, Any] = {"format": "cursor"}
 CONTENT = ("channel", "to", "subject", "body")
 log = structlog.get_logger("app")
 
 
 def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> APIRouter:
     """Return the routes under /v1/notifications, each of the guarded class."""
-    router = APIRouter(prefix=PATH, tags=["notifications"], route_class=guarded, dependencies=[Security(bearer)])
+    router = APIRouter(
+        prefix=PATH,
+        tags=["notifications"],
+        route_class=guarded,
+        dependencies=[Security(bearer)],
+        responses=described(401, 403, 422, 503),
+    )
 
-    @router.post("", status_code=202, summary="Submit a notification")
+    @router.post("", status_code=202, summary="Submit a notification", responses=described(400, 409, 413))
     def submit(submission: Submission, response: Response) -> Receipt:
         """Accept it: once this answers 202, it is kept until it is delivered or refused.
 
@@ -46,7 +53,7 @@ def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> AP
         response.headers["Location"] = f"{PATH}/{row.id}"
         return Receipt.of(row)
 
-    @router.get("/{identifier}", summary="See what became of one")
+    @router.get("/{identifier}", summary="See what became of one", responses=described(404))
     def show(identifier: UUID) -> Receipt:
         with Session(database) as session:
             return Receipt.of(_found(session.get(Notification, identifier)))
@@ -55,7 +62,10 @@ def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> AP
     def listed(
         status: Status | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        after: Annotated[str | None, Query(description="the `next` of the page before", max_length=200)] = None,
+        after: Annotated[
+            str | None,
+            Query(description="the `next` of the page before", max_length=200, json_schema_extra=CURSOR),
+        ] = None,
     ) -> Page:
         query = select(Notification).order_by(Notification.created_at.desc(), Notification.id.desc())
         if status:
@@ -67,7 +77,9 @@ def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> AP
         shown = rows[:limit]
         return Page(items=[Receipt.of(row) for row in shown], next=cursor(shown[-1]) if rows[limit:] else None)
 
-    @router.post("/{identifier}/replay", status_code=202, summary="Try a dead one again")
+    @router.post(
+        "/{identifier}/replay", status_code=202, summary="Try a dead one again", responses=described(404, 409)
+    )
     def replay(identifier: UUID) -> Receipt:
         with Session(database, expire_on_commit=False) as session, session.begin():
             row = _found(session.get(Notification, identifier, with_for_update=True))

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 RETRY_SECONDS = "5"
+METHOD_NOT_ALLOWED = 405
 LONGEST_WHERE = 80  # characters; the name of an unknown field is the client's own
 NO_OBJECT = "should be a JSON object, sent as application/json"
 WORDS = {  # where Pydantic's own would repeat what was sent, or not help
@@ -20,6 +21,36 @@ WORDS = {  # where Pydantic's own would repeat what was sent, or not help
     "union_tag_invalid": "should be sms or email",
     "union_tag_not_found": "should be sms or email",
     "extra_forbidden": "is not a field of this channel",
+}
+DOCUMENT = {  # what OpenAPI says of every document below
+    "type": "object",
+    "required": ["type", "title", "status", "request_id"],
+    "properties": {
+        "type": {"const": "about:blank"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "request_id": {"type": ["string", "null"]},
+        "problems": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["where", "what"],
+                "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+MEANINGS = {
+    400: "the body cannot be read",
+    401: "a valid bearer token is needed",
+    403: "the token's scope does not reach this",
+    404: "there is no such notification",
+    409: "it stands against what is there",
+    413: "the body is too large",
+    422: "the request does not fit",
+    503: "the database does not answer",
 }
 log = structlog.get_logger("app")
 
@@ -32,6 +63,17 @@ class Problem(HTTPException):
     ) -> None:
         super().__init__(status, what, headers)
         self.problems = [{"where": where, "what": what}] if where else []
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of answers with these statuses."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {one: {"description": MEANINGS[one], "content": content, **_headers(one)} for one in statuses}
+
+
+def _headers(status: int) -> dict[str, Any]:
+    name = {401: "WWW-Authenticate", 503: "Retry-After"}.get(status)
+    return {"headers": {name: {"required": True, "schema": {"type": "string"}}}} if name else {}
 
 
 def install(app: FastAPI) -> None:
@@ -50,10 +92,18 @@ def document(status: int, title: str, headers: Mapping[str, str] | None = None, 
     return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
-async def _known(_request: Request, error: Exception) -> JSONResponse:
+async def _known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101, for mypy
+    if error.status_code == METHOD_NOT_ALLOWED and (allowed := _allowed(request)):
+        error.headers = {"Allow": allowed}
     more = {"problems": error.problems} if isinstance(error, Problem) and error.problems else {}
     return document(error.status_code, str(error.detail), error.headers, **more)
+
+
+def _allowed(request: Request) -> str | None:
+    """Return the methods of every route at this path; Starlette knows but those of the first."""
+    offered = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    return ", ".join(sorted(offered)).upper() or None
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -58,6 +58,8 @@ def _nothing(given: Any) -> None:
 
 
 ONE_LINE = AfterValidator(_line)
+LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"  # the same, as OpenAPI says it
+TEXT = r"^[^\u0000]+$"
 
 
 class Common(BaseModel):
@@ -65,25 +67,42 @@ class Common(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
+    idempotency_key: (
+        Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": LINE}), ONE_LINE] | None
+    ) = None
 
 
 class Sms(Common):
     """An SMS to be sent."""
 
     channel: Literal[Channel.SMS]
-    to: Annotated[str, Field(max_length=32, description="in E.164 form"), AfterValidator(_phone_number)]
+    to: Annotated[
+        str,
+        Field(max_length=32, description="in E.164 form", json_schema_extra={"format": "e164"}),
+        AfterValidator(_phone_number),
+    ]
     subject: Annotated[None, BeforeValidator(_nothing)] = None
-    body: Annotated[str, Field(min_length=1, max_length=SMS_LENGTH), AfterValidator(_text)]
+    body: Annotated[
+        str, Field(min_length=1, max_length=SMS_LENGTH, json_schema_extra={"pattern": TEXT}), AfterValidator(_text)
+    ]
 
 
 class Email(Common):
     """An e-mail to be sent."""
 
     channel: Literal[Channel.EMAIL]
-    to: Annotated[str, Field(max_length=ADDRESS_LENGTH), ONE_LINE, AfterValidator(_email_address)]
-    subject: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
-    body: Annotated[str, Field(min_length=1, max_length=EMAIL_LENGTH), AfterValidator(_text)]
+    to: Annotated[
+        str,
+        Field(max_length=ADDRESS_LENGTH, json_schema_extra={"format": "email"}),
+        ONE_LINE,
+        AfterValidator(_email_address),
+    ]
+    subject: Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": LINE}), ONE_LINE]
+    body: Annotated[
+        str,
+        Field(min_length=1, max_length=EMAIL_LENGTH, json_schema_extra={"pattern": TEXT}),
+        AfterValidator(_text),
+    ]
 
 
 Submission = Annotated[Sms | Email, Field(discriminator="channel")]

@@ -1,4 +1,7 @@
-"""Bearer tokens: several are valid at once, so that one can be replaced while the other works."""
+"""Bearer tokens: several are valid at once, so that one can be replaced while the other works.
+
+`TOKEN` may do everything, `read:TOKEN` only look, `submit:TOKEN` only submit and replay.
+"""
 
 import hashlib
 import hmac
@@ -13,6 +16,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from app.problems import Problem
 from config import Secret
 
+NEEDED = {"GET": "read", "POST": "submit"}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")  # for the documentation; the route checks
 
@@ -22,14 +26,14 @@ def guarded(tokens: Secret) -> type[APIRoute]:
 
     A route, not a dependency: FastAPI would read the body first, and a stranger would learn what is wrong with it.
     """
-    valid = [_hash(token) for token in tokens.reveal().split(",")]
+    valid = [_parsed(one) for one in tokens.reveal().split(",")]
 
     class Guarded(APIRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
 
             async def check(request: Request) -> Response:
-                _require(request.headers.get("authorization"), valid)
+                _require(request.headers.get("authorization"), NEEDED[request.method], valid)
                 return await handle(request)
 
             return check
@@ -37,12 +41,22 @@ def guarded(tokens: Secret) -> type[APIRoute]:
     return Guarded
 
 
-def _require(authorization: str | None, valid: list[bytes]) -> None:
+def _parsed(text: str) -> tuple[bytes, str]:
+    """Return the token's hash, and its scope; the empty one is all."""
+    scope, _, token = text.rpartition(":")
+    return _hash(token), scope
+
+
+def _require(authorization: str | None, needed: str, valid: list[tuple[bytes, str]]) -> None:
     """Compare hashes, every one of them, each in constant time, so that an answer's time tells nothing."""
     scheme, given = get_authorization_scheme_param(authorization)
-    known = [hmac.compare_digest(_hash(given), one) for one in valid]
-    if scheme.lower() != "bearer" or not any(known):
+    hashed = _hash(given)
+    known = [(hmac.compare_digest(hashed, one), scope) for one, scope in valid]
+    scopes = {scope for same, scope in known if same}
+    if scheme.lower() != "bearer" or not scopes:
         raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+    if not scopes & {"", needed}:
+        raise Problem(403, f"this token may not {needed}")
 
 
 def _hash(token: str) -> bytes:

@@ -61,6 +61,13 @@ def test_other_paths_and_methods(api: Api, method: str, path: str, status: int) 
     assert (status, "application/problem+json") == (answer.status_code, answer.headers["Content-Type"])
 
 
+def test_a_405_names_all_methods_of_a_path(api: Api) -> None:
+    """Also where each has a route of its own."""
+    answer = api.client.delete("/v1/notifications")
+
+    assert "GET, POST" == answer.headers["Allow"]
+
+
 # Health, version, metrics, OpenAPI
 
 
