@@ -7,14 +7,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from invoke.collection import Collection
 from invoke.context import Context
-from invoke.tasks import task
+from invoke.tasks import Task, task
 
 LOCAL = "local"
 
 
 def verb(body: Callable[..., None]) -> Any:
-    """Make a task of a function: faults are told once, here, and become the exit code."""
+    """Make a task of a function: faults are told once, here, and become the exit code.
+
+    `recipients__list` becomes `inv recipients.list`.
+    """
 
     @wraps(body)
     def told(*arguments: Any, **options: Any) -> None:
@@ -23,7 +27,7 @@ def verb(body: Callable[..., None]) -> Any:
         with reported():
             body(*arguments, **options)
 
-    return task(told, name=body.__name__.rstrip("_"))
+    return task(told, name=body.__name__.rstrip("_").replace("__", "."))
 
 
 @verb
@@ -86,6 +90,65 @@ def edit(_context: Context, env: str) -> None:
 
 
 @verb
+def propose(_context: Context, env: str, key: str) -> None:
+    """Seal one value, from a prompt or stdin, for those who can open the environment; needs no identity."""
+    from ci.ground import console, repo
+    from ci.sealing import ask, proposal
+
+    path = proposal.propose(repo.here(), env, key, ask.value(f"{env} {key}"))
+    console.done("proposed", str(path.relative_to(repo.here().root)))
+
+
+@verb
+def accept(_context: Context, env: str) -> None:
+    """Merge an environment's proposals into its sealed file, all or none."""
+    from ci.ground import console, repo
+    from ci.sealing import proposal
+
+    keys = proposal.accept(repo.here(), env)
+    console.done("accepted", ", ".join(keys) or f"nothing, no proposal waits for {env}")
+
+
+@verb
+def recipients__list(_context: Context, env: str = "") -> None:
+    """Show who can open what, and which values somebody knows who no longer may."""
+    from ci.ground import repo
+    from ci.sealing import members, report
+
+    report.overview(members.overview(repo.here(), env))
+
+
+@verb
+def recipients__add(_context: Context, env: str, recipient: str, name: str = "") -> None:
+    """Let somebody open an environment; they send you the line that age-keygen printed, age1…."""
+    from ci.ground import console, repo
+    from ci.sealing import members
+
+    console.done("added", f"{members.add(repo.here(), env, recipient, name)} opens {env}")
+
+
+@verb
+def recipients__remove(_context: Context, env: str, recipient: str = "", name: str = "") -> None:
+    """Take an environment from somebody: a new data key, and the list of what they know."""
+    from ci.ground import repo
+    from ci.sealing import members, report
+
+    report.removed(env, *members.remove(repo.here(), env, recipient, name))
+
+
+@verb
+def keys__rotate(_context: Context, env: str, finish: bool = False) -> None:
+    """Replace the identity at hand: first a new one beside it, with --finish the old one goes."""
+    from ci.ground import repo
+    from ci.sealing import keys, report
+
+    if finish:
+        report.finished(repo.here(), env, keys.finish(repo.here(), env))
+    else:
+        report.begun(env, keys.begin(repo.here(), env))
+
+
+@verb
 def parity(_context: Context, env: str = "", sealed: bool = False) -> None:
     """Draw the matrix of keys and environments; --sealed looks at the sealed values, too, in memory."""
     from ci.gates.parity import report
@@ -131,3 +194,11 @@ def stop(_context: Context, env: str = LOCAL, purge: bool = False) -> None:
     engine = engines.of(repo.here(), env)
     with engine.lock(repo.here(), env):
         console.done("stopped", engine.stop(repo.here(), env, purge=purge))
+
+
+namespace = Collection()
+for one in [one for one in globals().values() if isinstance(one, Task)]:
+    group, dot, rest = one.name.rpartition(".")
+    if dot and group not in namespace.collections:
+        namespace.add_collection(Collection(group))
+    (namespace.collections[group] if dot else namespace).add_task(one, name=rest)

@@ -59,6 +59,15 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("decrypt --env=prd", "", 64, "no environment prd"),
         ("decrypt --env=local", "", 23, "local.enc.env is not there"),
         ("edit --env=prd", "", 64, "no environment prd"),
+        ("propose --env=prd --key=SMTP_PASSWORD", "abcdefgh", 64, "prd is no environment with recipients"),
+        ("propose --env=dev --key=SMTP_PASSWORD", "a", 25, "is shorter than 8 characters"),
+        ("accept --env=local", "", 64, "local is no environment with recipients"),
+        ("recipients.list --env=prd", "", 64, "prd is no environment with recipients"),
+        ("recipients.add --env=dev --recipient=age1", "", 28, "no recipient of age's own kinds"),
+        ("recipients.remove --env=dev", "", 64, "no recipient given"),
+        ("recipients.remove --env=dev --name=Bob", "", 28, "none of the recipients is called so"),
+        ("recipients.remove --env=dev --recipient=age1", "", 28, "is the last recipient of dev"),
+        ("keys.rotate --env=dev --finish", "", 20, "inv keys.rotate --env=dev makes it first"),
         ("deploy --env=prd", "", 64, "no environment prd"),
         ("deploy --env=prod", "", 64, "run by swarm"),
         ("status --env=prd", "", 64, "no environment prd"),
@@ -119,4 +128,6 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     shown = clone.inv("--list")
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert ["decrypt", "deploy", "edit", "encrypt", "init", "logs", "parity", "set", "status", "stop"] == tasks
+    single = "accept decrypt deploy edit encrypt init logs parity propose set status stop"
+    grouped = "keys.rotate recipients.add recipients.list recipients.remove"
+    assert f"{single} {grouped}".split() == tasks

@@ -107,8 +107,20 @@ class EditError(LockstepError):
     code = 27
 
 
+class RecipientError(LockstepError):
+    """Who can open an environment would not be as it should: nobody, a stranger, or somebody weaker."""
+
+    code = 28
+
+
+class MergeError(LockstepError):
+    """A sealed file was merged but for what people must decide."""
+
+    code = 29
+
+
 class LockedError(LockstepError):
-    """Somebody else is deploying this environment."""
+    """Somebody else is deploying this environment, or changing its sealed values."""
 
     code = 40
 

@@ -1,9 +1,7 @@
 """Changes of one environment's sealed values. Each ends with the file changed whole, or as it was."""
 
-import json
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from ci.ground import command, dotenv, errors, files
 from ci.ground.repo import Repo
-from ci.sealing import environment, identity, sops
+from ci.sealing import change, ciphertext, environment, exposed, identity, sops
 
 # What keeps well-known editors from writing what they edit anywhere but into the file itself.
 QUIET = {
@@ -38,7 +36,11 @@ def encrypt(repo: Repo, name: str, text: str) -> list[str]:
         raise errors.DirtyValueError("nothing came in, nothing was sealed", "give KEY=value lines on stdin")
     for key, value in values.items():
         check(repo, name, key, value)
-    files.replace(repo.sealed(name), seal(repo, name, values))
+    with change.alone(repo):
+        gone = dict.fromkeys(repo.schema.keys) | values
+        change.apply(
+            repo, {**exposed.settled(repo, name, gone), repo.sealed(name): seal(repo, name, values).encode()}
+        )
     return list(values)
 
 
@@ -59,10 +61,8 @@ def put(repo: Repo, name: str, key: str, value: str) -> None:
     """Set one secret; the other lines of the file stay as they are."""
     environment.known(repo, name)
     check(repo, name, key, value)
-    if not repo.sealed(name).exists():
-        files.replace(repo.sealed(name), seal(repo, name, {key: value}))
-        return
-    _change(repo, name, {key: value}, [])
+    with change.alone(repo):
+        change.apply(repo, changed(repo, name, {key: value}))
 
 
 def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
@@ -71,6 +71,11 @@ def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     The file that the editor sees lies in a folder that the kernel keeps in memory; EditError where there is none.
     """
     environment.known(repo, name)
+    with change.alone(repo):
+        return _edit(repo, name, editor)
+
+
+def _edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     before = {key: value.reveal() for key, value in environment.sealed(repo, name).items()}
     with _memory() as folder:
         file = folder / f"{name}.env"
@@ -83,13 +88,13 @@ def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
             "edit again; one KEY=value a line, no quotes, blanks or export around it",
             [str(problem) for problem in problems],
         )
-    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    new = {key: value for key, value in after.items() if before.get(key) != value}
     removed = [key for key in before if key not in after]
-    for key, value in changed.items():
+    for key, value in new.items():
         check(repo, name, key, value)
-    if changed or removed:
-        _change(repo, name, changed, removed)
-    return list(changed), removed
+    if new or removed:
+        change.apply(repo, changed(repo, name, {**new, **dict.fromkeys(removed)}))
+    return list(new), removed
 
 
 def check(repo: Repo, name: str, key: str, value: str) -> None:
@@ -105,17 +110,15 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
         raise errors.BadValueError(f"the value of {key} {what}", f"a good one looks like {rules.meta['example']}")
 
 
-def _change(repo: Repo, name: str, changed: Mapping[str, str], removed: list[str]) -> None:
-    """Set and remove keys in a copy, then put the copy in the file's place; it never holds plaintext."""
-    own, path = identity.at_hand(repo, name), repo.sealed(name)
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-        copy = Path(folder) / path.name
-        shutil.copyfile(path, copy)
-        for key, value in changed.items():
-            sops.call(repo, sops.put(copy, key), identity=own, text=json.dumps(value))
-        for key in removed:
-            sops.call(repo, sops.drop(copy, key), identity=own)
-        files.replace(path, copy.read_bytes())
+def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
+    """Return the sealed file with these values, without the keys whose value is None, and what that settles."""
+    path, settled = repo.sealed(name), exposed.settled(repo, name, values)
+    if not path.exists():
+        return {
+            path: seal(repo, name, {key: value for key, value in values.items() if value is not None}).encode()
+        }
+    own = identity.at_hand(repo, name)
+    return {**settled, path: ciphertext.updated(repo, path.name, path.read_bytes(), values, own)}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.ground import dotenv, errors, files, ports
 from ci.ground.repo import LOCAL, Repo
-from ci.sealing import edit, identity, recipients
+from ci.sealing import edit, identity, merge, recipients
 from config import Secret
 from config.environments import NAME, TEMPLATE
 from config.schema import Key
@@ -33,6 +33,7 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     that can be generated; the others from `ask`. The files of the repository change at the very end, all of them,
     and the project's name last: a run that failed is simply run again.
     """
+    merge.install(repo)
     _check(repo, project)
     report = Report(project)
     names = [name for name in repo.environments.by_name if name != LOCAL]
@@ -59,7 +60,7 @@ def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, 
     """Write .sops.yaml and the sealed files into a vault: all are made before the first is put in place."""
     rules = vault / ".sops.yaml"
     before = rules.read_bytes() if rules.exists() else None
-    files.replace(rules, recipients.rules({name: [who] for name, who in own.items()}))
+    files.replace(rules, recipients.rules({name: [recipients.Recipient(who)] for name, who in own.items()}))
     try:
         ciphertext = {name: edit.seal(repo, name, values, vault) for name, values in sealed.items()}
     except BaseException:
@@ -93,7 +94,7 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
 def _check(repo: Repo, project: str) -> None:
     if repo.environments.project != TEMPLATE:
         raise errors.IdentityExistsError(
-            f"this repository is {repo.environments.project}'s already, nothing was changed",
+            f"this repository is {repo.environments.project}'s already, no file was changed",
             "to read its secrets, ask a recipient to add you; to start over, "
             f"write project: {TEMPLATE} into config/environments.yaml first",
         )

@@ -2,17 +2,134 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ci.ground import command, errors
+from ci.ground.repo import LOCAL, Repo
 
 HEADER = """\
 # Who can open what: one rule per environment. Made by `inv init`.
 creation_rules:
 """
+_REGEX = re.compile(r"\^secrets/((?:[a-z0-9]|\\?-)+)\\\.enc\\\.env\$")
+_NAMED = re.compile(r"(?m)^ *- (age1[a-z0-9]+) +# *(.*\S)")
+_KEY = re.compile(r"age1(?:[a-z0-9]{58}|pq1[a-z0-9]{1952})")  # age's own: X25519, and ML-KEM-768 with X25519
+_NAME = re.compile(r"[^\W_][\w .,@+'-]{0,59}")
 
 
-def rules(recipients: Mapping[str, Sequence[str]]) -> str:
+@dataclass(frozen=True)
+class Recipient:
+    """The public half of an identity, and the name that stands beside it."""
+
+    key: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        short = f"{self.key[:16]}…"
+        return f"{self.name} ({short})" if self.name else short
+
+    @property
+    def post_quantum(self) -> bool:
+        """Whether it is of the stronger kind."""
+        return self.key.startswith("age1pq1")
+
+
+Rules = dict[str, list[Recipient]]  # by environment, in the file's order
+
+
+def path(repo: Repo) -> Path:
+    """Return where the rules stand."""
+    return repo.root / ".sops.yaml"
+
+
+def read(repo: Repo) -> Rules:
+    """Return who may open what; ConfigurationError unless it is in the form that the sealing gate lets pass."""
+    try:
+        text = path(repo).read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+        names = dict(_NAMED.findall(text))
+        listed = [_rule(rule) for rule in document["creation_rules"]]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise errors.ConfigurationError(
+            ".sops.yaml is not there, or not as inv init writes it", "nox -s secrets says what is wrong with it"
+        ) from None
+    return {name: [Recipient(key, names.get(key, "")) for key in keys] for name, keys in listed}
+
+
+def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
+    """Return an environment's recipients; UsageError when it is none that is sealed for recipients."""
+    if environment == LOCAL or environment not in repo.environments.by_name:
+        shared = [name for name in repo.environments.by_name if name != LOCAL]
+        raise errors.UsageError(
+            f"{environment or 'none given'} is no environment with recipients",
+            f"take one of {', '.join(shared)}: --env=…",
+        )
+    if environment not in rules:
+        raise errors.ConfigurationError(f".sops.yaml has no rule for {environment}", "nox -s secrets says how")
+    return rules[environment]
+
+
+def check(repo: Repo, one: Recipient, others: Sequence[Recipient]) -> None:
+    """Raise RecipientError unless it is a good recipient and no weaker nor stronger than the others."""
+    if not _KEY.fullmatch(one.key) or command.attempt([repo.tool("age"), "-r", one.key], input=b"0").code:
+        raise errors.RecipientError(
+            "that is no recipient of age's own kinds",
+            "they run age-keygen, and send the line that begins with age1",
+        )
+    if one.name and not _NAME.fullmatch(one.name):
+        raise errors.RecipientError(
+            "that is no name for a recipient", "letters, digits, blanks and .,@+'-: --name=Anna"
+        )
+    if any(other.post_quantum != one.post_quantum for other in others):
+        kind = "age-keygen" if one.post_quantum else "age-keygen -pq"
+        raise errors.RecipientError(
+            "it is of another kind than the other recipients, the file would be as weak as the weakest",
+            f"have them make one of the same kind: {kind}",
+        )
+    if one.name and any(other.name == one.name and other.key != one.key for other in others):
+        raise errors.RecipientError(
+            f"{one.name} is there with another key", "take another name, or remove that one"
+        )
+
+
+def find(who: Sequence[Recipient], key: str, name: str) -> Recipient:
+    """Return the one recipient that a key's beginning or a name tells."""
+    if not key and not name:
+        raise errors.UsageError(
+            "no recipient given", "--recipient=age1… or --name=…, as inv recipients.list shows"
+        )
+    found = [one for one in who if (key and one.key.startswith(key.rstrip("…"))) or (name and one.name == name)]
+    if len(found) != 1:
+        raise errors.RecipientError(
+            f"{len(found) or 'none'} of the recipients is called so",
+            "inv recipients.list shows them",
+            list(map(str, who)),
+        )
+    return found[0]
+
+
+def rules(recipients: Mapping[str, Sequence[Recipient]], header: str = HEADER) -> str:
     """Return .sops.yaml for these recipients by environment."""
-    return HEADER + "".join(
+    return header + "".join(
         f"  - path_regex: ^{re.escape(f'secrets/{environment}.enc.env')}$\n"
-        "    age:\n" + "".join(f"      - {one}\n" for one in who)
+        "    age:\n" + "".join(f"      - {one.key}{f'  # {one.name}' if one.name else ''}\n" for one in who)
         for environment, who in recipients.items()
     )
+
+
+def changed(repo: Repo, recipients: Mapping[str, Sequence[Recipient]]) -> bytes:
+    """Return .sops.yaml for other recipients; what stands above its rules stays."""
+    head, _, _ = path(repo).read_text(encoding="utf-8").partition("creation_rules:")
+    return rules(recipients, f"{head}creation_rules:\n").encode()
+
+
+def _rule(rule: Any) -> tuple[str, list[str]]:
+    match = _REGEX.fullmatch(rule["path_regex"])
+    if match is None or rule.keys() != {"path_regex", "age"}:
+        raise ValueError
+    keys = rule["age"].split(",") if isinstance(rule["age"], str) else list(rule["age"])
+    return match[1].replace("\\", ""), [str(key).strip() for key in keys]

@@ -21,6 +21,11 @@ def decrypt(path: Path) -> list[str]:
     return ["decrypt", *DOTENV, str(path)]
 
 
+def decrypt_stdin(name: str) -> list[str]:
+    """Return the argv that prints the plaintext of a sealed file on stdin; the name is for messages."""
+    return ["decrypt", *DOTENV, "--filename-override", name]
+
+
 def encrypt(rules: Path, relative: str) -> list[str]:
     """Return the argv that seals stdin for the recipients of the rule that fits the relative path."""
     return ["--config", str(rules), "encrypt", *DOTENV, "--filename-override", relative]
@@ -34,6 +39,11 @@ def put(path: Path, key: str) -> list[str]:
 def drop(path: Path, key: str) -> list[str]:
     """Return the argv that removes one key, in place."""
     return ["unset", *DOTENV, str(path), f'["{key}"]']
+
+
+def updatekeys(rules: Path, path: Path) -> list[str]:
+    """Return the argv that brings a file's recipients in line with its rule, in place; the data key stays."""
+    return ["--config", str(rules), "updatekeys", "-y", "--input-type", "dotenv", str(path)]
 
 
 def call(

@@ -11,13 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from ci.gates.finding import Finding, Findings, Rule
-from ci.gates.sealing import history, readers, rulesfile, sealed, tracked
+from ci.gates.sealing import history, proposals, readers, rulesfile, sealed, tracked
 from ci.gates.sealing.tracked import Entry, Tree
 from ci.ground import git
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
 
-RULES: tuple[Rule, ...] = (*sealed.RULES, *rulesfile.RULES, *readers.RULES, *tracked.RULES, *history.RULES)
+RULES: tuple[Rule, ...] = (
+    *sealed.RULES,
+    *rulesfile.RULES,
+    *readers.RULES,
+    *tracked.RULES,
+    *proposals.RULES,
+    *history.RULES,
+)
 _COMMIT = re.compile(rf"[0-9a-f]{{{git.SHORT}}}:")  # before the path, in a finding of the past
 
 
@@ -54,7 +61,7 @@ def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
 def _cure(one: Finding) -> Finding:
     """Write the finding's own file, environment and key into its hint."""
     path = one.place.partition(":")[2] if _COMMIT.match(one.place) else one.place
-    sealed_ = tracked.SEALED.fullmatch(path)
+    sealed_ = tracked.sealed(path)
     hint = one.hint.replace("FILE", shlex.quote(path))
     hint = hint.replace("=ENV", f"={sealed_[1]}") if sealed_ else hint
     return replace(one, hint=hint.replace("=KEY", f"={one.key}") if one.key else hint)
@@ -67,12 +74,13 @@ def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
     files = [
         sealed.read(path, entry.data)
         for path, entry in sorted(tree.items())
-        if tracked.SEALED.fullmatch(path) and entry.mode not in (git.LINK, git.MODULE)
+        if tracked.sealed(path) and entry.mode not in (git.LINK, git.MODULE)
     ]
     rules = rulesfile.read(tree[rulesfile.PLACE].data if rulesfile.PLACE in tree else None, names)
     found += [*rules.findings, *_compared(files, rules), *readers.shared(files)]
+    found += proposals.look(files, [key.name for key in repo.schema.secrets()])
     looked = {
-        "sealed files": len(files),
+        "sealed files": sum(bool(tracked.SEALED.fullmatch(one.place)) for one in files),
         "values": sum(one.values for one in files),
         "recipients": sum(len(one.recipients) for one in files),
     }
@@ -82,8 +90,9 @@ def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
 def _compared(files: list[sealed.Sealed], rules: rulesfile.Rules) -> Iterator[Finding]:
     for one in files:
         yield from one.findings
-        if one.environment in rules.recipients and one.recipients:
-            yield from readers.compare(one, rules.recipients[one.environment])
+        match = tracked.sealed(one.place)
+        if match and match[1] in rules.recipients and one.recipients:
+            yield from readers.compare(one, rules.recipients[match[1]])
 
 
 def _names(repo: Repo) -> list[str]:

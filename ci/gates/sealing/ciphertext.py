@@ -4,7 +4,7 @@ The format is that of sops' aes/cipher.go: AES-256-GCM with a nonce of 32 bytes 
 is canonical: the bits that a last character has to spare are zero, so that one text stands for one ciphertext.
 """
 
-import base64
+import binascii
 import string
 
 _B64 = rb"[A-Za-z0-9+/]"
@@ -39,14 +39,10 @@ def made_up(data: bytes) -> bool:
         return True
     if data.isascii():
         return any((len(some) / 256) ** len(data) < UNLIKELY and some.issuperset(data) for some in _ALPHABETS)
-    if _UTF8 ** len(data) >= UNLIKELY:
-        return False
-    try:
-        return data.decode().isprintable()
-    except UnicodeDecodeError:
-        return False
+    # What is no UTF-8 becomes surrogates, which are not printable.
+    return _UTF8 ** len(data) < UNLIKELY and data.decode(errors="surrogateescape").isprintable()
 
 
 def decoded(text: bytes) -> bytes:
     """Return the bytes of a base64 that the pattern let through."""
-    return base64.b64decode(text)
+    return binascii.a2b_base64(text)

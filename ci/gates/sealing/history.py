@@ -94,7 +94,7 @@ def _rollbacks(root: Path, base: str, before: list[str], last: list[git.Version]
     old = {mac for name, mac in macs.items() if name in past and mac}
     for one in changed:
         now = {macs[each.blob] for each in kept if each.path == one.path} - {b""}  # what is broken may be mended
-        if now and macs[one.blob] in old - now:
+        if (now or tracked.PROPOSAL.fullmatch(one.path)) and macs[one.blob] in old - now:
             yield finding(ROLLBACK, one.path, "is an older version, the base has a newer one")
 
 
@@ -103,7 +103,7 @@ def _sealed(root: Path, commit: str) -> list[git.Version]:
 
 
 def _is_sealed(one: git.Version) -> bool:
-    return bool(tracked.SEALED.fullmatch(one.path)) and one.mode not in (git.LINK, git.MODULE)
+    return bool(tracked.sealed(one.path)) and one.mode not in (git.LINK, git.MODULE)
 
 
 def _at(commit: str, one: Finding) -> Finding:

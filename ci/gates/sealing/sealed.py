@@ -84,11 +84,6 @@ class Sealed:
     values: int = 0
     findings: list[Finding] = field(default_factory=list)
 
-    @property
-    def environment(self) -> str:
-        """The environment that the file's name tells."""
-        return self.place.rpartition("/")[2].partition(".")[0]
-
     def add(self, rule: Rule, message: str, line: int, key: str = "") -> None:
         """Take note of a finding."""
         self.findings.append(finding(rule, self.place, message, line=line, key=key))

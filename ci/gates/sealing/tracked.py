@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from ci.gates.finding import Finding, Rule, finding
 from ci.ground import git
 from config.environments import NAME
+from config.schema import KEY_NAME
 
 _REMOVE = "git rm --cached FILE; if it was pushed, replace what it held: it stays in the history"
 STRAY = Rule(
-    "sealing/stray", "anything in secrets/ but ENV.enc.env", "secrets/dev.env, secrets/old/dev.enc.env", _REMOVE
+    "sealing/stray",
+    "anything in secrets/ but ENV.enc.env and proposals/ENV/KEY-ID.enc.env",
+    "secrets/dev.env, secrets/old/dev.enc.env",
+    _REMOVE,
 )
 LINK = Rule(
     "sealing/link",
@@ -53,6 +57,7 @@ RULES = (STRAY, LINK, STRANGER, SECOND, IDENTITY, DECRYPTED, BACKUP, MISPLACED, 
 
 FOLDER = "secrets"
 SEALED = re.compile(rf"{FOLDER}/({NAME.pattern})\.enc\.env")
+PROPOSAL = re.compile(rf"{FOLDER}/proposals/({NAME.pattern})/({KEY_NAME.pattern})-[0-9a-f]{{8}}\.enc\.env")
 _PLAIN = re.compile(rf"config/{NAME.pattern}\.env")
 _DECRYPTED = re.compile(r"(.*[.-])?(?:dec|decrypted|unsealed)\.(env|ya?ml|json|ini|toml|txt)")
 _TAIL = re.compile(r"(?:~|#|[._-](?:sw[a-px]|bak|backup|old|orig|rej|save|saved|tmp|temp|copy|\d+))+")
@@ -91,8 +96,13 @@ def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[
             yield finding(rule, shown(path), message)
         for match in _IDENTITY.finditer(entry.data) if b"AGE-" in entry.data else ():
             yield finding(IDENTITY, shown(path), "holds an age identity", line=_line(entry.data, match.start()))
-        if assigned and not SEALED.fullmatch(path) and (clear := _in_clear(assigned, path, entry.data)):
+        if assigned and not sealed(path) and (clear := _in_clear(assigned, path, entry.data)):
             yield clear
+
+
+def sealed(path: str) -> re.Match[str] | None:
+    """Return the match of a sealed file or a proposal, whose first group is the environment."""
+    return SEALED.fullmatch(path) or PROPOSAL.fullmatch(path)
 
 
 def shown(path: str) -> str:
@@ -103,13 +113,13 @@ def shown(path: str) -> str:
 def _named(path: str, mode: str, names: Collection[str]) -> tuple[Rule, str] | None:
     """Say why a path has no place here; None when it may have one."""
     first, _, rest = path.partition("/")
-    sealed = SEALED.fullmatch(path)
-    if (sealed or path in (FOLDER, ".sops.yaml")) and mode in (git.LINK, git.MODULE):
+    match = sealed(path)
+    if (match or path in (FOLDER, ".sops.yaml")) and mode in (git.LINK, git.MODULE):
         return LINK, "is a link, it must be the file itself"
-    if sealed:
-        return None if sealed[1] in names else (STRANGER, f"{sealed[1]} is no environment that is sealed here")
+    if match:
+        return None if match[1] in names else (STRANGER, f"{match[1]} is no environment that is sealed here")
     if first.casefold() == FOLDER and (rest or first != FOLDER):
-        return STRAY, "is not ENV.enc.env, and nothing else may lie here"
+        return STRAY, "is neither ENV.enc.env nor a proposal, and nothing else may lie here"
     return _by_words(path, path.rpartition("/")[2][-_LONGEST:].casefold())
 
 

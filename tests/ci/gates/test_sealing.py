@@ -172,7 +172,10 @@ def stranger(length: int = 58, prefix: str = "age1") -> str:
 
 def envelope(change: Callable[[bytes], bytes]) -> Change:
     """Return what changes the age file in the first envelope, and writes its armor anew."""
+    return text(enveloped(change))
 
+
+def enveloped(change: Callable[[bytes], bytes]) -> Callable[[str], str]:
     def apply(old: str) -> str:
         match = re.search(r"(?m)^(sops_age__list_0__map_enc=)(.*)$", old)
         assert match
@@ -181,7 +184,13 @@ def envelope(change: Callable[[bytes], bytes]) -> Change:
         armor = ["-----BEGIN AGE ENCRYPTED FILE-----", *rows, "-----END AGE ENCRYPTED FILE-----", ""]
         return old.replace(match[0], match[1] + "\\n".join(armor))
 
-    return text(apply)
+    return apply
+
+
+def without(old: str, who: str) -> str:
+    """Return a sealed file without the envelope of a recipient that is its first."""
+    assert f"sops_age__list_0__map_recipient={who}\n" in old
+    return re.sub(r"sops_age__list_0__.*\n", "", old).replace("list_1__", "list_0__")
 
 
 def unpadded(data: bytes) -> bytes:
@@ -262,7 +271,51 @@ def recipients(repo: Repo) -> list[str]:
     return re.findall(r"age1\w+", (repo.root / ".sops.yaml").read_text())
 
 
+PROPOSAL = "secrets/proposals/dev/SMTP_PASSWORD-0a1b2c3d.enc.env"
+
+
+def proposed(path: str = PROPOSAL, *keys: str, change: Callable[[str], str] = str) -> Change:
+    """Return what adds a proposal: values for these keys, sealed as dev's rule says, and then changed."""
+
+    def apply(repo: Repo) -> None:
+        values = {key: secrets.token_urlsafe() for key in keys or ("SMTP_PASSWORD",)}
+        file(path, change(edit.seal(repo, "dev", values)))(repo)
+
+    return apply
+
+
+def proposed_for_two(repo: Repo) -> None:
+    """Add a proposal that one more can open than .sops.yaml says in the end."""
+    rules_ = repo.root / ".sops.yaml"
+    before = rules_.read_text()
+    colleague(repo)
+    proposed()(repo)
+    rules_.write_text(before)
+
+
 BAD: list[tuple[str, Change]] = [
+    # proposals
+    ("proposal", proposed(PROPOSAL, "API_TOKENS")),
+    ("proposal", proposed(PROPOSAL, "SMTP_PASSWORD", "API_TOKENS")),
+    ("proposal", proposed(PROPOSAL, change=lambda old: f"#{value(kind='comment')}\n{old}")),
+    ("proposal", proposed(PROPOSAL.replace("SMTP_PASSWORD", "LOG_LEVEL"), "LOG_LEVEL")),
+    ("proposal", proposed(PROPOSAL.replace("SMTP_PASSWORD", "NO_SUCH_KEY"), "NO_SUCH_KEY")),
+    ("stranger", proposed(PROPOSAL.replace("dev", "prd"))),
+    ("stranger", proposed(PROPOSAL.replace("dev", "local"))),
+    ("stray", proposed(PROPOSAL.replace("/dev", ""))),
+    ("stray", proposed(PROPOSAL.replace("dev", "dev/dev"))),
+    ("stray", proposed(PROPOSAL.replace("-0a1b2c3d", ""))),
+    ("stray", proposed(PROPOSAL.replace("-0a1b2c3d", "-0A1B2C3D"))),
+    ("stray", proposed(PROPOSAL.replace(".enc", ""))),
+    ("stray", file("secrets/proposals/dev/README.md")),
+    ("link", both(proposed(), link(PROPOSAL, "../../dev.enc.env"))),
+    ("recipient-extra", proposed_for_two),
+    ("hidden-reader", proposed(change=enveloped(lambda raw: raw.replace(b"\n->", b"\n" + stanza() + b"->", 1)))),
+    ("metadata-unknown", proposed(change=lambda old: f"{old}sops_mac_only_encrypted=true\n")),
+    (
+        "made-up",
+        proposed(change=lambda old: re.sub(r"(?m)^(SMTP_PASSWORD)=.*$", f"\\1={value(TEXT.encode())}", old)),
+    ),
     # values
     ("plaintext", first("hunter2")),
     ("plaintext", first('"quoted"')),
@@ -590,6 +643,12 @@ def put(key: str = "SMTP_PASSWORD") -> Change:
 
 GOOD: list[Change] = [
     lambda _: None,
+    proposed(),
+    both(
+        proposed(),
+        proposed(PROPOSAL.replace("0a", "0b")),
+        proposed(PROPOSAL.replace("SMTP_PASSWORD", "API_TOKENS"), "API_TOKENS"),
+    ),
     put(),
     both(put(), put()),
     lambda repo: sops.call(
@@ -1020,6 +1079,33 @@ def test_an_older_version_that_comes_back(repo: Repo) -> None:
     steps(repo, lambda repo: repo.sealed("dev").write_bytes(old))
 
     assert {"rollback"} == past(repo, base)
+
+
+def test_a_proposal_that_comes_back(repo: Repo) -> None:
+    """One that was accepted or refused is no news when somebody takes it out of the history."""
+    proposed()(repo)
+    commit(repo)
+    text_ = (repo.root / PROPOSAL).read_bytes()
+    checkouts.git(repo.root, "rm", "-q", PROPOSAL)
+    base = commit(repo)
+
+    steps(repo, file(PROPOSAL.replace("0a", "0b"), text_))
+
+    assert {"rollback"} == past(repo, base)
+
+
+def test_a_proposal_that_a_removed_recipient_can_read(repo: Repo) -> None:
+    """A proposal that waits while somebody leaves is sealed anew, or found."""
+    who = colleague(repo)
+    sealed_by_sops(repo, "updatekeys", "-y")
+    proposed()(repo)
+    base = commit(repo)
+    waiting = (repo.root / PROPOSAL).read_text()
+
+    steps(repo, both(left(who), rotated, file(PROPOSAL, without(waiting, who))))
+    found = sealing.check_history(repo, base)
+
+    assert {("sealing/removed-reader", PROPOSAL)} == {(one.rule, one.place) for one in found}
 
 
 def test_a_branch_that_is_behind_its_base(repo: Repo) -> None:

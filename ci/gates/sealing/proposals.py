@@ -1,0 +1,25 @@
+"""Proposals: sealed files of one value each, that somebody who cannot open the environment asks for."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from ci.gates.finding import Finding, Rule, finding
+from ci.gates.sealing import tracked
+from ci.gates.sealing.sealed import Sealed
+
+PROPOSAL = Rule(
+    "sealing/proposal",
+    "a proposal that holds another key than its name tells, more than one, or one that is no secret",
+    "SMTP_PASSWORD=ENC[…] in API_TOKENS-0a1b2c3d.enc.env",
+    "git rm -f FILE, then inv propose --env=ENV --key=KEY",
+)
+RULES = (PROPOSAL,)
+
+
+def look(files: Iterable[Sealed], keys: Collection[str]) -> Iterator[Finding]:
+    """Yield the proposals that are not one value of a secret key, given those keys."""
+    for one in files:
+        match = tracked.PROPOSAL.fullmatch(one.place)
+        if match and match[2] not in keys:
+            yield finding(PROPOSAL, one.place, "is for a key that is no secret of the schema", key=match[2])
+        elif match and list(one.pairs.values()) != [match[2]]:
+            yield finding(PROPOSAL, one.place, "does not hold its one key and nothing else", key=match[2])

@@ -1,0 +1,82 @@
+"""A sealed file as bytes: who can open it, what is in it, and the same for others. Nothing is put in place."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ci.ground import errors
+from ci.ground.repo import Repo
+from ci.sealing import recipients, sops
+from config import Secret
+
+_METADATA = re.compile(
+    r"sops_(?:age__list_\d+__map_(?:enc|recipient)|lastmodified|mac|version|unencrypted_suffix)"
+)
+_READER = re.compile(r"(?m)^sops_age__list_\d+__map_recipient=(.*)$")
+
+
+def readers(data: bytes) -> list[str]:
+    """Return the recipients that a sealed file lists."""
+    return _READER.findall(data.decode(errors="replace"))
+
+
+def opened(repo: Repo, name: str, data: bytes, own: Secret) -> Secret:
+    """Return the lines of a sealed file.
+
+    Metadata that sops may follow somewhere else, such as the address of a key service, is refused before sops
+    sees it: the file can be a stranger's.
+    """
+    for line in data.decode(errors="replace").split("\n"):
+        key = line.partition("=")[0]
+        if key.startswith("sops_") and not _METADATA.fullmatch(key):
+            raise errors.TamperedError(
+                f"{name} has metadata that does not belong there", "nox -s secrets says which"
+            )
+    return Secret(sops.call(repo, sops.decrypt_stdin(name), identity=own, text=data.decode(errors="replace")))
+
+
+def updated(repo: Repo, name: str, data: bytes, values: Mapping[str, str | None], own: Secret) -> bytes:
+    """Return a file with these values, without the keys whose value is None; the other lines stay as they are."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        copy = Path(folder) / Path(name).name  # it never holds plaintext
+        copy.write_bytes(data)
+        for key, value in values.items():
+            if value is None:
+                sops.call(repo, sops.drop(copy, key), identity=own)
+            else:
+                sops.call(repo, sops.put(copy, key), identity=own, text=json.dumps(value))
+        return copy.read_bytes()
+
+
+def synced(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
+    """Return a file for the rule's recipients with the data key that it has: its values stay as they are."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        rules, file = Path(folder) / ".sops.yaml", Path(folder) / f"secrets/{environment}.enc.env"
+        rules.write_text(recipients.rules(who), encoding="utf-8")
+        file.parent.mkdir()
+        file.write_bytes(data)
+        sops.call(repo, sops.updatekeys(rules, file), identity=own, cwd=Path(folder))
+        return _proven(repo, environment, file.read_bytes(), who, own)
+
+
+def resealed(repo: Repo, environment: str, text: Secret, who: recipients.Rules, own: Secret) -> bytes:
+    """Return lines sealed with a new data key for the rule's recipients, which `own` must be among."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        rules = Path(folder) / ".sops.yaml"
+        rules.write_text(recipients.rules(who), encoding="utf-8")
+        arguments = sops.encrypt(rules, f"secrets/{environment}.enc.env")
+        data = sops.call(repo, arguments, text=text.reveal(), cwd=Path(folder)).encode()
+    return _proven(repo, environment, data, who, own)
+
+
+def _proven(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
+    """Return the data, once it is for exactly those recipients and opens."""
+    if sorted(readers(data)) != sorted(one.key for one in who[environment]):
+        raise errors.RecipientError(
+            f"{environment} was not sealed for exactly its recipients, nothing was changed",
+            "nox -s secrets says why",
+        )
+    opened(repo, f"{environment}.enc.env", data, own)
+    return data

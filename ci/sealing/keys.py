@@ -1,0 +1,93 @@
+"""The identity at hand, replaced in two steps with a time in between in which the old and the new one work."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from ci.ground import errors
+from ci.ground.repo import Repo
+from ci.sealing import change, ciphertext, identity, members, proposal, recipients
+from ci.sealing.recipients import Recipient
+from config import Secret
+
+
+def begin(repo: Repo, environment: str) -> Path:
+    """Make a new identity, let it open the environment beside the old one, and return its file.
+
+    Run again, it goes on with the one that is there.
+    """
+    there = recipients.of(repo, recipients.read(repo), environment)
+    own = identity.recipient(repo, members.opener(repo, environment, there)).split()
+    old = next((one for one in there if one.key in own), None)
+    if old is None:
+        raise errors.WrongIdentityError(
+            f"the identity at hand is no recipient of {environment}", "inv recipients.list shows who is"
+        )
+    path = following(repo, environment)
+    made = not path.exists()
+    new = identity.make(repo, path, post_quantum=old.post_quantum) if made else _recipient(repo, path)
+    try:
+        if new not in [one.key for one in there]:
+            members.add(repo, environment, new, f"{old.name} new".strip())
+    except BaseException:
+        if made:
+            path.unlink()
+        raise
+    return path
+
+
+def finish(repo: Repo, environment: str) -> Recipient | None:
+    """Take the environment from the old identity, with a new data key, once the new one has opened every file.
+
+    The new identity goes where the old one was; the old one is kept beside it, for what is in older commits.
+    Returns the recipient that went; None when an earlier run got that far.
+    """
+    path = following(repo, environment)
+    if not path.exists():
+        raise errors.NoIdentityError(f"{path} is not there", f"inv keys.rotate --env={environment} makes it first")
+    new, own = _recipient(repo, path), Secret(path.read_text(encoding="utf-8"))
+    with change.alone(repo):
+        rules = recipients.read(repo)
+        there = recipients.of(repo, rules, environment)
+        if new not in [one.key for one in there]:
+            raise errors.RecipientError(
+                f"the identity in {path} is no recipient of {environment}",
+                f"inv keys.rotate --env={environment} makes it one",
+            )
+        old = next((one for one in there if one.key in _at_hand(repo, environment) and one.key != new), None)
+        if old is not None:
+            for file in proposal.sealed_files(repo, environment):
+                ciphertext.opened(repo, file.name, file.read_bytes(), own)
+            rules[environment] = [
+                replace(one, name=old.name) if one.key == new else one for one in there if one != old
+            ]
+            change.apply(repo, members.rekeyed(repo, environment, rules, own)[0])
+    _settle(repo, environment, path)
+    return old
+
+
+def following(repo: Repo, environment: str) -> Path:
+    """Return where the new identity is until the old one has gone."""
+    return identity.path(repo, environment).with_name(f"{environment}.next.agekey")
+
+
+def _settle(repo: Repo, environment: str, path: Path) -> None:
+    """Put the new identity in the place of the old one."""
+    main = identity.path(repo, environment)
+    if main.exists():
+        main.rename(main.with_name(f"{environment}.{_recipient(repo, main)[4:12]}.agekey"))
+    path.rename(main)
+
+
+def _at_hand(repo: Repo, environment: str) -> list[str]:
+    """Return the recipients of the identities that this user has: the one in use, and the one in its file."""
+    found = []
+    with suppress(errors.NoIdentityError):
+        found += identity.recipient(repo, identity.at_hand(repo, environment)).split()
+    with suppress(FileNotFoundError):
+        found += _recipient(repo, identity.path(repo, environment)).split()
+    return found
+
+
+def _recipient(repo: Repo, path: Path) -> str:
+    return identity.recipient(repo, Secret(path.read_text(encoding="utf-8")))

@@ -1,0 +1,147 @@
+"""Who can open what: everybody in one table, somebody more, somebody less."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci.ground import dotenv, errors
+from ci.ground.repo import LOCAL, Repo
+from ci.sealing import change, ciphertext, exposed, identity, proposal, recipients
+from ci.sealing.exposed import Exposed
+from ci.sealing.recipients import Recipient
+from config import Secret
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Each recipient with the environments that it opens, what is still open, and who is alone."""
+
+    rows: list[tuple[str, str, str]]
+    exposed: list[Exposed]
+    alone: list[str]
+
+
+def overview(repo: Repo, environment: str = "") -> Overview:
+    """Return who can open what, by the rules and by the files, of one environment or of all."""
+    rules = recipients.read(repo)
+    if environment:
+        recipients.of(repo, rules, environment)
+    shown = [name for name in repo.environments.by_name if name != LOCAL and environment in ("", name)]
+    opens: dict[Recipient, list[str]] = {}
+    for name in shown:
+        ruled, found = rules.get(name, []), _readers(repo, name)
+        for one in ruled:
+            opens.setdefault(one, []).append(name if one.key in found else f"{name} (in .sops.yaml alone)")
+        for key in found:
+            if key not in [one.key for one in ruled]:
+                opens.setdefault(Recipient(key), []).append(f"{name} (in the file alone)")
+    rows = [(one.name or "-", f"{one.key[:16]}…", ", ".join(names)) for one, names in opens.items()]
+    open_ = [one for one in exposed.read(repo) if one.environment in shown]
+    return Overview(rows, open_, [name for name in shown if len(rules.get(name, [])) == 1])
+
+
+def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
+    """Let somebody open an environment: rule and files, all or none; the values keep their ciphertext."""
+    with change.alone(repo):
+        rules = recipients.read(repo)
+        there, one = recipients.of(repo, rules, environment), Recipient(key, name)
+        recipients.check(repo, one, there)
+        listed = next((other for other in there if other.key == key), None)
+        if listed is None:
+            rules[environment] = [*there, one]
+        elif all(
+            key in ciphertext.readers(path.read_bytes()) for path in proposal.sealed_files(repo, environment)
+        ):
+            raise errors.RecipientError(
+                f"{listed} opens {environment} already", "inv recipients.list shows who does"
+            )
+        own = opener(repo, environment, there)
+        changes = {
+            path: ciphertext.synced(repo, environment, path.read_bytes(), rules, own)
+            for path in proposal.sealed_files(repo, environment)
+        }
+        change.apply(repo, {**changes, recipients.path(repo): recipients.changed(repo, rules)})
+    return listed or one
+
+
+def remove(repo: Repo, environment: str, key: str = "", name: str = "") -> tuple[Recipient, list[Exposed]]:
+    """Take an environment from somebody: rule, files with a new data key, and the list of what they could read.
+
+    It needs the identity of somebody who stays, for that is the proof that somebody can open the new files.
+    """
+    with change.alone(repo):
+        rules = recipients.read(repo)
+        there = recipients.of(repo, rules, environment)
+        gone = recipients.find(there, key, name)
+        rules[environment] = [one for one in there if one != gone]
+        _may_go(repo, environment, gone, rules[environment])
+        own = opener(repo, environment, there)
+        _stays(repo, own, gone)
+        changes, keys = rekeyed(repo, environment, rules, own)
+        change.apply(repo, {**changes, **exposed.added(repo, environment, keys, gone)})
+    return gone, [one for one in exposed.read(repo) if (one.environment, one.recipient) == (environment, gone.key)]
+
+
+def rekeyed(
+    repo: Repo, environment: str, rules: recipients.Rules, own: Secret
+) -> tuple[dict[Path, bytes | None], list[str]]:
+    """Return the rules and the files with a new data key for them, and the keys of the sealed file."""
+    changes: dict[Path, bytes | None] = {recipients.path(repo): recipients.changed(repo, rules)}
+    keys: list[str] = []
+    for path in proposal.sealed_files(repo, environment):
+        text = ciphertext.opened(repo, path.name, path.read_bytes(), own)
+        changes[path] = ciphertext.resealed(repo, environment, text, rules, own)
+        keys += dotenv.parse(text.reveal().encode())[0] if path == repo.sealed(environment) else []
+    return changes, keys
+
+
+def opener(repo: Repo, environment: str, who: list[Recipient]) -> Secret:
+    """Return the identity at hand; where there is none and one recipient alone, say what that can mean."""
+    try:
+        return identity.at_hand(repo, environment)
+    except errors.NoIdentityError as error:
+        if len(who) > 1:
+            raise
+        raise errors.NoIdentityError(
+            f"{error}, and {environment} has one recipient: {who[0]}",
+            f"{error.hint}; or start anew, as above",
+            lost(repo, environment),
+        ) from None
+
+
+def lost(repo: Repo, environment: str) -> list[str]:
+    """Return what to do when the only identity of an environment is lost: its values cannot be had back."""
+    file = identity.path(repo, environment)
+    return [
+        "if that identity is lost, so is every value that was sealed for it alone; start anew:",
+        f"1. .tools/bin/age-keygen -o {file}",
+        f"2. in .sops.yaml, put the recipient that it prints in place of {environment}'s",
+        f"3. make every secret anew at its provider, and: inv encrypt --env={environment}",
+        f"4. inv recipients.add --env={environment} for somebody else, so that it does not happen again",
+    ]
+
+
+def _readers(repo: Repo, environment: str) -> list[str]:
+    path = repo.sealed(environment)
+    return ciphertext.readers(path.read_bytes()) if path.exists() else []
+
+
+def _may_go(repo: Repo, environment: str, gone: Recipient, rest: list[Recipient]) -> None:
+    if not rest:
+        raise errors.RecipientError(
+            f"{gone} is the last recipient of {environment}, without it nobody could ever open it again",
+            f"add another one first: inv recipients.add --env={environment} --recipient=age1…",
+        )
+    if waiting := proposal.files(repo, environment):
+        raise errors.RecipientError(
+            f"{gone} can read proposals that wait for {environment}",
+            f"inv accept --env={environment} first, or delete them",
+            [str(path.relative_to(repo.root)) for path in waiting],
+        )
+
+
+def _stays(repo: Repo, own: Secret, gone: Recipient) -> None:
+    if identity.recipient(repo, own).split() == [gone.key]:
+        raise errors.RecipientError(
+            f"{gone} is the identity at hand, and nobody else has shown that they can open the files",
+            f"let another recipient run it, or give their identity in {identity.VARIABLE}",
+        )

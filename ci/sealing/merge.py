@@ -1,0 +1,117 @@
+"""`python -m ci.sealing.merge BASE OURS THEIRS PATH`: git's merge driver for sealed files.
+
+Values meet in memory, and only ciphertext is written. Nobody can open the result who cannot open our side by the
+.sops.yaml that lies in the folder, for whoever made the other side may have put a reader into the file.
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ci.ground import command, console, dotenv, errors, files, repo
+from ci.ground.repo import Repo
+from ci.sealing import ciphertext, identity, recipients
+from config import Secret
+
+DRIVER = "lockstep"
+_SEALED = re.compile(r"secrets/([a-z][a-z0-9-]*)\.enc\.env")
+Values = Mapping[str, str]
+
+
+def install(it: Repo) -> None:
+    """Tell git how to merge sealed files here; nothing where there is no git."""
+    words = f"{shlex.quote(sys.executable)} -m ci.sealing.merge %O %A %B %P"
+    for key, value in (("name", "sealed files, opened in memory"), ("driver", words)):
+        command.attempt(["git", "-C", it.root, "config", f"merge.{DRIVER}.{key}", value])
+
+
+def merge(it: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
+    """Write the merged file in place of ours.
+
+    MergeError when people have to decide: then ours stays where both sides changed the same key, and the rest is
+    merged. Whatever else is raised leaves ours as it was.
+    """
+    match = _SEALED.fullmatch(name)
+    if match is None:
+        raise errors.UsageError(f"{name} is no sealed file", "this is git's to call, as .gitattributes says")
+    environment, who = match[1], recipients.read(it)
+    ruled = recipients.of(it, who, environment)
+    own = identity.at_hand(it, environment)
+    data = [path.read_bytes() for path in (base, ours, theirs)]
+    texts = [_values(it, name, one, own) for one in data]
+    merged, conflicts = three_way(*texts)
+    before, _, other = readers = [set(ciphertext.readers(one)) for one in data]
+    who[environment] = [one for one in ruled if one.key not in before - other]
+    same = all(one == {each.key for each in ruled} for one in readers) and not _rekeyed(
+        data[0], data[2], texts[0], texts[2]
+    )
+    if same:
+        changes = {key: merged.get(key) for key in {**texts[1], **merged} if merged.get(key) != texts[1].get(key)}
+        result = ciphertext.updated(it, name, data[1], changes, own)
+    else:
+        result = ciphertext.resealed(it, environment, Secret(dotenv.render(merged)), who, own)
+    files.replace(ours, result)
+    _decide(environment, conflicts, sorted(other - before - {one.key for one in ruled}))
+
+
+def three_way(base: Values, ours: Values, theirs: Values) -> tuple[dict[str, str], list[str]]:
+    """Return the values of both sides, and the keys that both changed, each its own way; those stay as in ours."""
+    merged, conflicts = {}, []
+    for key in {**ours, **theirs}:
+        old, mine, other = (values.get(key) for values in (base, ours, theirs))
+        value = other if mine == old else mine
+        if mine != old and other not in (old, mine):
+            conflicts.append(key)
+        if value is not None:
+            merged[key] = value
+    return merged, conflicts
+
+
+def _rekeyed(base: bytes, theirs: bytes, old: Values, new: Values) -> bool:
+    """Whether theirs has another data key: what is as it was is sealed anew. Ours is never sealed with theirs."""
+    before, after = _lines(base), _lines(theirs)
+    return any(before[key] != after[key] for key in old if key in new and old[key] == new[key])
+
+
+def _lines(data: bytes) -> dict[str, str]:
+    return {key: value for key, _, value in (line.partition("=") for line in data.decode().split("\n"))}
+
+
+def _values(it: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
+    """Return a version's values; none of one that is not there, as the base of a file that both sides made."""
+    if not data:
+        return {}
+    values, problems = dotenv.parse(ciphertext.opened(it, name, data, own).reveal().encode())
+    if problems:
+        raise errors.NotSealedError(
+            f"a version of {name} is no clean env file", "inv decrypt shows it", list(map(str, problems))
+        )
+    return values
+
+
+def _decide(environment: str, keys: list[str], new: list[str]) -> None:
+    """Raise MergeError when something is left to people."""
+    told = [f"{key} was changed on both sides; ours is in the file" for key in keys]
+    told += [f"theirs lets {one} open it, .sops.yaml here does not; it was left out" for one in new]
+    cures = [f"inv set --env={environment} --key={key} (unless ours is right)" for key in keys]
+    cures += [f"inv recipients.add --env={environment} --recipient={one} (if you trust it)" for one in new]
+    if told:
+        raise errors.MergeError(
+            f"secrets/{environment}.enc.env is merged but for what people must decide",
+            "; ".join([*cures, f"then: git add secrets/{environment}.enc.env"]),
+            told,
+        )
+
+
+def main() -> None:
+    """Merge what git hands over; git takes any fault for a conflict."""
+    base, ours, theirs, name = sys.argv[1:5]
+    with errors.reported():
+        merge(repo.here(), Path(base), Path(ours), Path(theirs), name)
+        console.done("merged", f"{name}, in memory")
+
+
+if __name__ == "__main__":
+    main()
