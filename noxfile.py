@@ -95,6 +95,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *session.posargs)
 
 
+@nox.session
+def peers(session: nox.Session) -> None:
+    """The gates' own cases through the gates and their peers; writes docs/peers.md."""
+    install(session, "dev", "bench")
+    session.run("python", "-m", "bench.peers", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Bring the lock files in line with the .in files; `-- --upgrade` renews everything that they pin."""
@@ -117,4 +124,4 @@ def lock(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
-    session.log("not run: nox -s browser (needs Chromium), nox -s bench (wants a quiet machine)")
+    session.log("not run: nox -s browser (needs Chromium), nox -s bench peers (want a quiet machine)")

@@ -2,12 +2,12 @@
 
 import sys
 
-from bench import loader, tasklist
+from bench import gates, loader, tasklist
 
 
 def main() -> int:
     """Return 0 when every bound holds."""
-    rows = [*loader.rows(), *tasklist.rows()]
+    rows = [*loader.rows(), *tasklist.rows(), *gates.rows()]
     print(f"{'what':<44} {'ratio':>6}  bound")  # noqa: T201
     for what, ratio, bound in rows:
         shown = f"<= {bound:.2f}{'' if ratio <= bound else '  BROKEN'}" if bound else ""

@@ -21,18 +21,25 @@ class Cost:
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, and where."""
+    """What to run, where, and with which file as stdin."""
 
     argv: Sequence[str]
     cwd: Path
     env: Mapping[str, str]
+    stdin: Path | None = None
 
 
 def run(program: Program) -> Cost:
     """Run a program to its end; CalledProcessError when it fails, for a failure is not fast, it is wrong."""
-    started = subprocess.Popen(  # noqa: S603
-        program.argv, cwd=program.cwd, env=dict(program.env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with (program.stdin or Path(os.devnull)).open("rb") as given:
+        started = subprocess.Popen(  # noqa: S603
+            program.argv,
+            cwd=program.cwd,
+            env=dict(program.env),
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     _, status, usage = os.wait4(started.pid, 0)
     started.returncode = os.waitstatus_to_exitcode(status)
     if started.returncode:

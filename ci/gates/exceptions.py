@@ -1,6 +1,5 @@
 """config/exceptions.yaml: findings that were looked at and accepted, each with its reason and its end."""
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import cerberus
 import yaml
 
-from ci.gates.finding import Finding, Findings, Rule, finding
+from ci.gates.finding import PAST, Finding, Findings, Rule, finding
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 
@@ -26,7 +25,6 @@ USELESS = Rule(
     "delete it from config/exceptions.yaml",
 )
 RULES = (EXPIRED, USELESS)
-_PAST = re.compile(r"[0-9a-f]{12}:")
 _TEXT = {"type": "string", "required": True, "empty": False}
 _SHAPE: dict[str, Any] = {
     "exceptions": {
@@ -60,7 +58,7 @@ def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, wh
     left += [_told(EXPIRED, one, "is over") for one in listed if one["expires"] < today]
     if whole:
         useless = [
-            one for one in live if not _PAST.match(one["place"]) and not any(_excuses(one, each) for each in found)
+            one for one in live if not PAST.match(one["place"]) and not any(_excuses(one, each) for each in found)
         ]
         left += [_told(USELESS, one, "excuses nothing") for one in useless]
     return Findings(left, found.looked)

@@ -1,9 +1,13 @@
 """What a gate says: rules, findings, and how much it looked at."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ci.ground.errors import GateError
+from ci.ground.git import SHORT
+
+PAST = re.compile(rf"([0-9a-f]{{{SHORT}}}):(.*)")  # a place in the history: commit and path
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,18 @@ class Finding:
     message: str
     hint: str
 
+    @property
+    def commit(self) -> str:
+        """The commit of a finding of the past; of what is there now, nothing."""
+        match = PAST.fullmatch(self.place)
+        return match[1] if match else ""
+
+    @property
+    def path(self) -> str:
+        """The place without its commit."""
+        match = PAST.fullmatch(self.place)
+        return match[2] if match else self.place
+
 
 class Findings(list[Finding]):
     """The findings of one run, sorted and each once, and what was looked at: how many of what."""
@@ -44,4 +60,9 @@ class Findings(list[Finding]):
 
 def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "", hint: str = "") -> Finding:
     """Return a finding of a rule; the rule's own hint serves where the place needs no other."""
-    return Finding(rule.id, place, line, key, message, hint or rule.hint)
+    return Finding(rule.id, _shown(place), line, _shown(key), _shown(message), hint or rule.hint)
+
+
+def _shown(words: str) -> str:
+    """Escape what is no visible character: a line end in a file's name must not look like another line of ours."""
+    return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

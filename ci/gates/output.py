@@ -1,6 +1,9 @@
 """Findings as a person, a program, a code scanner or a pull request reads them."""
 
+import hashlib
 import json
+import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,16 +28,11 @@ def as_json(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
 
 
 def sarif(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
-    """Return a SARIF 2.1.0 log, as code scanners take it."""
-    driver = {
-        "name": f"lockstep {gate}",
-        "rules": [
-            {"id": rule.id, "shortDescription": {"text": rule.what}, "help": {"text": rule.hint}} for rule in rules
-        ],
-    }
+    """Return a SARIF 2.1.0 log, with what GitHub's code scanning asks for beyond the standard."""
+    times: Counter[str] = Counter()
     run = {
-        "tool": {"driver": driver},
-        "results": [_result(one) for one in findings],
+        "tool": {"driver": {"name": f"lockstep {gate}", "rules": [_rule(rule) for rule in rules]}},
+        "results": [_result(one, times) for one in findings],
         "properties": {"looked": findings.looked},
     }
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
@@ -60,22 +58,36 @@ FORMATS: Mapping[str, Callable[[str, Sequence[Rule], Findings], str]] = {
 }
 
 
-def _result(one: Finding) -> dict[str, Any]:
-    place = {"artifactLocation": {"uri": one.place}, "region": {"startLine": one.line}}
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.what},
+        "fullDescription": {"text": f"{rule.what}, such as: {rule.example}"},
+        "help": {"text": rule.hint},
+    }
+
+
+def _result(one: Finding, times: Counter[str]) -> dict[str, Any]:
+    """Return one result; `times` counts those that only their line tells apart, for a line moves between runs."""
+    same = hashlib.sha256(f"{one.rule}\n{one.place}\n{one.key}".encode()).hexdigest()[:16]
+    times[same] += 1
+    place = {"artifactLocation": {"uri": urllib.parse.quote(one.path)}, "region": {"startLine": one.line}}
     return {
         "ruleId": one.rule,
         "level": "error",
         "message": {"text": _sentence(one)},
         "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"primaryLocationLineHash": f"{same}:{times[same]}"},
     }
 
 
 def _sentence(one: Finding) -> str:
-    return f"{one.key} {one.message}; hint: {one.hint}".strip()
+    past = f"in {one.commit}: " if one.commit else ""
+    return past + f"{one.key} {one.message}; hint: {one.hint}".strip()
 
 
 def _place(one: Finding) -> str:
-    file, title = (_escaped(words, property_=True) for words in (one.place, one.rule))
+    file, title = (_escaped(words, property_=True) for words in (one.path, one.rule))
     return f"file={file},line={one.line},title={title}"
 
 

@@ -1,19 +1,28 @@
 import json
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 from datetime import date
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.gates import exceptions, output
+from ci.gates import exceptions, output, rules
 from ci.gates.finding import Finding, Findings, Rule, finding
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
+from tests import checkouts
 
+SARIF = jsonschema.Draft4Validator(
+    json.loads((checkouts.ROOT / "tests/fixtures/sarif-2.1.0-rtm.5.json").read_bytes())
+)
+# RFC 3986, 4.2: a path that begins with neither a slash nor what could be taken for a scheme.
+RELATIVE = re.compile(r"(?!/)(?:[\w.~!$&'()*+,;=@/-]|%[0-9A-F]{2})+", re.ASCII)
 RULE = Rule("test/rule", "something", "an example", "mend it")
 LOOKED = {"files": 2}
 TODAY = date(2026, 1, 2)
@@ -138,12 +147,114 @@ def test_sarif_has_what_scanners_need() -> None:
     ]
 
 
+@given(
+    st.lists(
+        st.builds(
+            finding,
+            st.just(RULE),
+            st.text(st.characters(), min_size=1).filter(lambda place: not place.startswith("/")),
+            st.text(st.characters()),
+            line=st.integers(1),
+            key=st.text(st.characters()),
+        )
+    )
+)
+def test_sarif_fits_its_schema_whatever_is_found(found: list[Finding]) -> None:
+    """Places, keys and messages of any characters, lone surrogates too, make a log that fits."""
+    shown = json.loads(output.sarif("test", [RULE], Findings(found, LOOKED)).encode())
+
+    results = shown["runs"][0]["results"]
+    prints = [one["partialFingerprints"]["primaryLocationLineHash"] for one in results]
+    places = [one["locations"][0]["physicalLocation"] for one in results]
+    assert [] == [error.message for error in SARIF.iter_errors(shown)]
+    assert all(RELATIVE.fullmatch(one["artifactLocation"]["uri"]) for one in places)
+    assert len(set(found)) == len(set(prints))
+
+
+def test_the_sarif_schema_refuses_what_is_wrong() -> None:
+    """It is the whole schema: a line 0 and a property that nobody knows are errors."""
+    shown = json.loads(output.sarif("test", [RULE], Findings([one()], LOOKED)))
+    shown["runs"][0]["results"][0] |= {"colour": "red"}
+    shown["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
+
+    assert 2 == len(list(SARIF.iter_errors(shown)))
+
+
+def test_a_fingerprint_outlives_a_move() -> None:
+    """The same finding some lines below is the same alert; another key is another one."""
+
+    def prints(found: list[Finding]) -> list[str]:
+        results = json.loads(output.sarif("test", [RULE], Findings(found, LOOKED)))["runs"][0]["results"]
+        return [each["partialFingerprints"]["primaryLocationLineHash"] for each in results]
+
+    before = prints([finding(RULE, "a", "is wrong", line=line) for line in (1, 5)])
+
+    assert before == prints([finding(RULE, "a", "is wrong", line=line) for line in (3, 8)])
+    assert set(before).isdisjoint(prints([finding(RULE, "a", "is wrong", key="KEY")]))
+
+
+@pytest.mark.parametrize("form", ["sarif", "github"])
+def test_a_finding_of_the_past_is_shown_at_its_file(form: str) -> None:
+    """A code scanner knows files, not commits: the commit is told in the message."""
+    shown = output.FORMATS[form]("test", [RULE], Findings([one("0123456789ab:a/b.env")], LOOKED))
+
+    assert "in 0123456789ab: KEY is wrong" in shown
+    assert ('"uri": "a/b.env"' if form == "sarif" else "file=a/b.env,line=3") in shown
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkout in which each gate finds something, also at a place of odd characters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("home")))
+        root = checkouts.initialised(tmp_path_factory.mktemp("bad") / "repo").root
+    for service in ("app", "worker"):
+        shutil.copytree(checkouts.ROOT / service, root / service)
+    for name in ("worker/odd name%41.py", "secrets/odd name%41.py"):
+        (root / name).write_text(f'import os\nos.environ["SMTP_PASSWORD"] = "{secrets.token_urlsafe()}"\n')
+    checkouts.git(root, "init", "-q", "-b", "main")
+    checkouts.git(root, "add", "-A", ":!.tools")
+    checkouts.git(root, "commit", "-qm", "a commit")
+    return root
+
+
+@pytest.mark.parametrize("gate", rules.EVERY.keys() - {"exceptions"})
+def test_the_sarif_of_each_gate_fits_the_schema(bad: Path, gate: str) -> None:
+    """What `--format sarif` prints is one log that the schema lets through, with relative places."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"ci.gates.{gate}", "--format", "sarif", str(bad)],
+        cwd=checkouts.ROOT,
+        capture_output=True,
+        check=False,
+    )
+
+    shown = json.loads(done.stdout)
+    uris = [
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in shown["runs"][0]["results"]
+    ]
+    assert (1, []) == (done.returncode, [error.message for error in SARIF.iter_errors(shown)])
+    assert [] == [uri for uri in uris if not RELATIVE.fullmatch(uri)]
+    assert any(uri.endswith("odd%20name%2541.py") for uri in uris)
+
+
 def test_an_annotation_cannot_be_broken_out_of() -> None:
     """Line ends, colons and commas in a file's name do not start another command."""
-    shown = output.github("test", [RULE], Findings([one("a,b:c\n::error::x%")], LOOKED))
+    odd = Finding(RULE.id, "a,b:c\n::error::x%", 3, "KEY", "is\r\n::error::wrong", "mend it")
+    shown = output.github("test", [RULE], Findings([odd], LOOKED))
 
-    assert "::error file=a%2Cb%3Ac%0A%3A%3Aerror%3A%3Ax%25,line=3,title=test/rule::KEY" in shown
+    assert "::error file=a%2Cb%3Ac%0A%3A%3Aerror%3A%3Ax%25,line=3,title=test/rule::KEY is%0D%0A::error" in shown
     assert 2 == len(shown.splitlines())
+
+
+@pytest.mark.parametrize("form", output.FORMATS)
+def test_a_line_end_in_a_name_makes_no_line(form: str) -> None:
+    """No file, key or message begins a line of the output, and what is no UTF-8 can be printed."""
+    odd = finding(RULE, "a\n::x::\udcff", "is\n::y:: wrong", key="K\r\n::z::")
+    shown = output.FORMATS[form]("test", [RULE], Findings([odd], LOOKED)).encode().decode()
+
+    assert [] == [
+        line for line in shown.splitlines() if line.lstrip().startswith("::") and "::error file" not in line
+    ]
 
 
 @pytest.mark.parametrize(
