@@ -22,7 +22,7 @@ from envdrift.cli import app as envdrift
 from typer.testing import CliRunner
 
 from ci.gates import leaks, parity, sealing
-from ci.ground import command, repo
+from ci.ground import command, repo, toolchain
 from ci.ground.repo import Repo
 from tests.ci.gates import test_leaks, test_parity, test_sealing
 
@@ -53,11 +53,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = folder
         rows = [*_parity(Path(folder)), *_sealing(Path(folder)), *_leaks(Path(folder))]
     tools = [f"{name} {version(name)}" for name in ("envdrift", "detect-secrets")]
-    pinned = (ROOT / "ci/ground/tools.toml").read_text(encoding="utf-8")
-    tools += [
-        f"{name} {pinned.partition(f'[{name}]')[2].partition('version = ')[2].split()[0].strip(chr(34))}"
-        for name in ("gitleaks", "sops")
-    ]
+    tools += [f"{tool.name} {tool.version}" for tool in toolchain.pins() if tool.name in ("gitleaks", "sops")]
     head = HEAD.format(day=datetime.now(UTC).date(), versions=", ".join(tools))
     PLACE.write_text(head + "".join(f"| {' | '.join(row)} |\n" for row in rows), encoding="utf-8")
 

@@ -16,6 +16,7 @@ PATH = Path(__file__).with_name("schema.yaml")
 TYPES = {"string": str, "integer": int, "float": float, "boolean": bool}
 PROVIDERS = ("generated", "manual", "postgres", "redis", "sandbox", "twilio")
 BAD_URL = ErrorDefinition(0x100, "url")  # Cerberus leaves the codes from 0x100 to its users
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, in C where it was built
 KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 _NUMBER = {"integer": re.compile(r"[+-]?[0-9]+"), "float": re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")}
@@ -163,9 +164,8 @@ def read(path: Path = PATH) -> Schema:
 
 def parse(path: Path = PATH) -> dict[str, Any]:
     """Return the YAML document; a SchemaError when it is no mapping of `services` and `keys`."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506, it is the safe loader, in C
+        document = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506, it is a safe one
     except (OSError, yaml.YAMLError):
         raise SchemaError([f"{path.name} cannot be read as YAML"]) from None
     shape = isinstance(document, dict) and document.keys() == {"services", "keys"}

@@ -36,6 +36,16 @@ def value(environment: str, key: Key) -> str:
     }.get(key.name, token)
 
 
+def answers(repo: Repo) -> str:
+    """Return the lines that `inv init` reads: a value for every secret that it cannot generate."""
+    return "".join(
+        f"{environment}.{key.name}={value(environment, key)}\n"
+        for environment in ("dev", "staging", "prod")
+        for key in repo.schema.secrets()
+        if key.generator(environment) is None
+    )
+
+
 def initialised(folder: Path, *, post_quantum: bool = False) -> Repo:
     """Return a checkout after `inv init`, every secret set; identities are where XDG_CONFIG_HOME says."""
     init.init(empty(folder), "acme", value, post_quantum=post_quantum)

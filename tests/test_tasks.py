@@ -13,13 +13,7 @@ PASSWORD = "SMTP_PASSWORD"
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> checkouts.Clone:
     made = checkouts.clone(tmp_path_factory.mktemp("tasks"))
-    lines = "".join(
-        f"{environment}.{key.name}={checkouts.value(environment, key)}\n"
-        for environment in ("dev", "staging", "prod")
-        for key in made.repo.schema.secrets()
-        if key.generator(environment) is None
-    )
-    made.inv("init", "--name=acme", text=lines)
+    made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     return made
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ci.ground.errors import GateError
 from ci.ground.git import SHORT
@@ -43,6 +44,11 @@ class Finding:
         match = PAST.fullmatch(self.place)
         return match[2] if match else self.place
 
+    def cured(self, environment: str) -> Self:
+        """Return it with its own key, and an environment unless that is empty, written into the hint."""
+        hint = self.hint.replace("ENV", environment) if environment else self.hint
+        return replace(self, hint=hint.replace("=KEY", f"={self.key}") if self.key else hint)
+
 
 class Findings(list[Finding]):
     """The findings of one run, sorted and each once, and what was looked at: how many of what."""
@@ -57,12 +63,16 @@ class Findings(list[Finding]):
                 "give the path of a whole checkout: python -m ci.gates.<name> PATH",
             )
 
+    def __or__(self, other: "Findings") -> "Findings":
+        """Return what both found, and all that both looked at."""
+        return Findings([*self, *other], self.looked | other.looked)
+
 
 def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "", hint: str = "") -> Finding:
     """Return a finding of a rule; the rule's own hint serves where the place needs no other."""
-    return Finding(rule.id, _shown(place), line, _shown(key), _shown(message), hint or rule.hint)
+    return Finding(rule.id, shown(place), line, shown(key), shown(message), hint or rule.hint)
 
 
-def _shown(words: str) -> str:
+def shown(words: str) -> str:
     """Escape what is no visible character: a line end in a file's name must not look like another line of ours."""
     return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

@@ -15,7 +15,7 @@ HEADER = """\
 # Who can open what: one rule per environment. Made by `inv init`.
 creation_rules:
 """
-_REGEX = re.compile(r"\^secrets/((?:[a-z0-9]|\\?-)+)\\\.enc\\\.env\$")
+PATH_REGEX = re.compile(r"\^secrets/((?:[a-z0-9]|\\?-)+)\\\.enc\\\.env\$")
 _NAMED = re.compile(r"(?m)^ *- (age1[a-z0-9]+) +# *(.*\S)")
 _KEY = re.compile(r"age1(?:[a-z0-9]{58}|pq1[a-z0-9]{1952})")  # age's own: X25519, and ML-KEM-768 with X25519
 _NAME = re.compile(r"[^\W_][\w .,@+'-]{0,59}")
@@ -128,7 +128,7 @@ def changed(repo: Repo, recipients: Mapping[str, Sequence[Recipient]]) -> bytes:
 
 
 def _rule(rule: Any) -> tuple[str, list[str]]:
-    match = _REGEX.fullmatch(rule["path_regex"])
+    match = PATH_REGEX.fullmatch(rule["path_regex"])
     if match is None or rule.keys() != {"path_regex", "age"}:
         raise ValueError
     keys = rule["age"].split(",") if isinstance(rule["age"], str) else list(rule["age"])

@@ -48,13 +48,7 @@ def pattern(expected: str) -> str:
 @pytest.fixture
 def clone(tmp_path: Path, page: str) -> Iterator[Clone]:
     made = checkouts.clone(tmp_path)
-    values = "".join(
-        f"{name}.{key.name}={checkouts.value(name, key)}\n"
-        for name in ("dev", "staging", "prod")
-        for key in made.repo.schema.secrets()
-        if not isinstance(key.generator(name), str)
-    )
-    made.inv("init", "--name=acme", text=values)
+    made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     checkouts.git(made.repo.root, "add", "-A", ":!.tools")
     checkouts.git(made.repo.root, "commit", "-qm", "ours")
     SITUATIONS.get(page, lambda _: None)(made)

@@ -41,12 +41,7 @@ def check(repo: Repo) -> Findings:
             name, _, ref = line.partition(" ")
             found.names.setdefault(ref, name)
         seen = objects.look_at(git, look, every, found, feed)
-    if missing := set(wanted) - seen.commits:
-        raise GateError(
-            f"{len(missing)} of {len(wanted)} commits were not read", "the repository is broken: clone it again"
-        )
-    looked = {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
-    return Findings(look.findings(found.place, found.order), looked)
+    return _told(look, found, seen, wanted, "the repository is broken: clone it again")
 
 
 def check_commits(repo: Repo, base: str) -> Findings:
@@ -63,11 +58,7 @@ def check_commits(repo: Repo, base: str) -> Findings:
     branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
     found.names.setdefault(branch, ends[0])
     seen = objects.look_at(git, look, listed, found, feed)
-    if missing := set(wanted) - seen.commits:
-        raise GateError(f"{len(missing)} of {len(wanted)} commits were not read", "fetch the base and try again")
-    return Findings(
-        look.findings(found.place, found.order), {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
-    )
+    return _told(look, found, seen, wanted, "fetch the base and try again")
 
 
 def check_staged(repo: Repo) -> Findings:
@@ -92,7 +83,13 @@ def check_staged(repo: Repo) -> Findings:
     kept = {blob: path for path, blob in staged.items()}
     if staged:
         objects.look_at(git, look, kept, found, feed)
-    looked = (
-        {"files in the index": len(every), "bytes": look.size} if staged else {"files in the index": len(every)}
-    )
+    looked = {"files in the index": len(every), **({"bytes": look.size} if staged else {})}
     return Findings(look.findings(lambda source: source.within(kept.get(source.id, source.id))), looked)
+
+
+def _told(look: Look, found: objects.Places, seen: objects.Seen, wanted: list[str], hint: str) -> Findings:
+    """Return the findings of a history; GateError with the hint unless each of its commits was read."""
+    if missing := set(wanted) - seen.commits:
+        raise GateError(f"{len(missing)} of {len(wanted)} commits were not read", hint)
+    looked = {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
+    return Findings(look.findings(found.place, found.order), looked)

@@ -155,9 +155,7 @@ def _masked(place: str, secret: Mapping[str, Iterable[str]]) -> str:
             for value in sorted(values, key=len, reverse=True) if known else ():
                 shown = shown.replace(value, HIDDEN)
             place = place.replace(name, shown)
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in place
-    )
+    return place
 
 
 def _told(leak: Leak, place: str) -> Finding:

@@ -5,7 +5,6 @@ It needs neither a key nor the network nor git: it compares the files as they li
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from ci.gates.finding import Finding, Findings, finding
 from ci.gates.parity import matrix, places, rules, sources, values
@@ -46,7 +45,7 @@ def check_sealed(repo: Repo, opened: Mapping[str, Mapping[str, Secret]]) -> Find
     sealed = {name: {key: one.reveal() for key, one in have.items()} for name, have in opened.items()}
     for name, have in sealed.items():
         found += _judged(repo, of, name, have)
-    found += values.everywhere(repo.schema, sealed, _places(of, sealed))
+    found += values.everywhere(repo.schema, sealed, of.at)
     found += _shared(of, sealed)
     looked = {"opened environments": len(opened), "sealed values": sum(map(len, sealed.values()))}
     return Findings(map(_cure, found), looked)
@@ -84,7 +83,7 @@ def _plain(repo: Repo, of: Matrix) -> Iterator[Finding]:
     plain = {name: file.values for name, file in of.plain.items()}
     for name, have in plain.items():
         yield from _judged(repo, of, name, have)
-    yield from values.everywhere(repo.schema, plain, _places(of, plain))
+    yield from values.everywhere(repo.schema, plain, of.at)
 
 
 def _judged(repo: Repo, of: Matrix, name: str, have: Mapping[str, str]) -> Iterator[Finding]:
@@ -92,7 +91,6 @@ def _judged(repo: Repo, of: Matrix, name: str, have: Mapping[str, str]) -> Itera
     environment = repo.environments.by_name[name]
     others = [other for other in repo.environments.by_name if other != name]
     foreign = values.foreign(repo.schema, {other: file.values for other, file in of.plain.items()}, name)
-    where = _places(of, {name: have})
     for key, value in have.items():
         if key not in repo.schema.keys:
             continue
@@ -100,27 +98,14 @@ def _judged(repo: Repo, of: Matrix, name: str, have: Mapping[str, str]) -> Itera
         if rule is None and environment.protected:
             rule = values.pointing(environment, value, others, foreign)
         if rule:
-            place, line = where[name, key]
-            hint = rule[0].hint.replace("ENV", name)
-            if repo.schema.keys[key].secret:
-                hint = f"inv set --env={name} --key={key}"
+            place, line = of.at(name, key)
+            hint = rules.SET if repo.schema.keys[key].secret else ""
             yield finding(rule[0], place, rule[1], line=line, key=key, hint=hint)
-
-
-def _places(of: Matrix, having: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], tuple[str, int]]:
-    found = {}
-    for name, have in having.items():
-        files = [file for file in (of.plain.get(name), of.sealed.get(name)) if file]
-        for key in have:
-            file = next((one for one in files if key in one.lines), None)
-            found[name, key] = (file.place, file.lines[key]) if file else (f"secrets/{name}.enc.env", 1)
-    return found
 
 
 def _shared(of: Matrix, sealed: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     """Yield what is secret in two environments, under whatever key."""
     owners: dict[str, str] = {}
-    where = _places(of, sealed)
     for name, have in sealed.items():
         for key, value in have.items():
             known = of.schema.keys.get(key)
@@ -129,12 +114,11 @@ def _shared(of: Matrix, sealed: Mapping[str, Mapping[str, str]]) -> Iterator[Fin
             for one in values.material(known, value):
                 owner = owners.setdefault(one, name)
                 if owner != name:
-                    place, line = where[name, key]
+                    place, line = of.at(name, key)
                     yield finding(rules.SHARED, place, f"is a secret of {owner}, too", line=line, key=key)
 
 
 def _cure(one: Finding) -> Finding:
     """Write the finding's own environment and key into its hint."""
-    name = one.place.rpartition("/")[2].partition(".")[0]
-    hint = one.hint.replace("ENV", name) if one.place.startswith(("config/", "secrets/")) else one.hint
-    return replace(one, hint=hint.replace("=KEY", f"={one.key}") if one.key else hint)
+    folder, _, file = one.place.rpartition("/")
+    return one.cured(file.partition(".")[0] if folder in ("config", "secrets") else "")

@@ -43,6 +43,12 @@ class Matrix:
         """How many values there are."""
         return sum(len(file.lines) for files in (self.plain, self.sealed) for file in files.values())
 
+    def at(self, name: str, key: str) -> tuple[str, int]:
+        """Return the file and the line of an environment's value; that of `local`'s secrets is in no git."""
+        files = (files[name] for files in (self.plain, self.sealed) if name in files)
+        found = ((file.place, file.lines[key]) for file in files if key in file.lines)
+        return next(found, (f"secrets/{name}.enc.env", 1))
+
 
 def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
     """Read the files of these environments, and what is wrong with their lines."""
@@ -61,24 +67,22 @@ def look(matrix: Matrix) -> Iterator[Finding]:
     """Yield the keys that are missing, extra, or in the wrong one of an environment's two files."""
     keys = matrix.schema.keys
     somewhere = {key for file in matrix.plain.values() for key in file.lines}
-    for name, file in matrix.plain.items():
+    for file in matrix.plain.values():
         for key, line in file.lines.items():
             if key not in keys:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif keys[key].secret:
-                hint = rules.SECRET_IN_PLAIN.hint.replace("ENV", name).replace("=KEY", f"={key}")
-                yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line, hint=hint)
+                yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
         # One with a default may be left out, but then everywhere: no environment has a shape of its own.
         wanted = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
-        yield from _missing(file, wanted, f"add KEY=value to config/{name}.env; docs/keys.md says what it is")
-    for name, file in matrix.sealed.items():
+        yield from _missing(file, wanted, rules.MISSING.hint)
+    for file in matrix.sealed.values():
         for key, line in file.lines.items():
             if key not in keys:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif not keys[key].secret:
-                hint = rules.PLAIN_IN_SEALED.hint.replace("ENV", name)
-                yield finding(rules.PLAIN_IN_SEALED, file.place, "is not secret", key=key, line=line, hint=hint)
-        yield from _missing(file, matrix.schema.secrets(), f"inv set --env={name} --key=KEY")
+                yield finding(rules.PLAIN_IN_SEALED, file.place, "is not secret", key=key, line=line)
+        yield from _missing(file, matrix.schema.secrets(), rules.SET)
 
 
 def _missing(file: File, wanted: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:

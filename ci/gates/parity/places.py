@@ -14,8 +14,8 @@ from ci.gates.parity.matrix import content
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
 from config import generate
+from config.schema import LOADER
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
 _OTHERS = frozenset({"github-pages", "pypi", "testpypi"})  # environments of GitHub that are places of publication
@@ -88,7 +88,7 @@ def _words(value: Any) -> list[str]:
 
 def _document(place: str, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_LOADER)  # noqa: S506, both are safe loaders
+        return yaml.load(text, Loader=LOADER)  # noqa: S506, both are safe loaders
     except (yaml.YAMLError, ValueError, RecursionError):
         raise GateError(f"{place} is not YAML", "mend it; nobody knows what it deploys") from None
 

@@ -4,7 +4,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from ci.gates import exceptions, output, parity
-from ci.gates.finding import Findings
 from ci.ground import console
 from ci.ground.errors import NoIdentityError, NotSealedError, WrongIdentityError
 from ci.ground.repo import Repo
@@ -21,8 +20,7 @@ def show(repo: Repo, name: str, *, sealed: bool) -> int:
         environment.known(repo, name)
     found = exceptions.apply(repo, parity.RULES, parity.check(repo), datetime.now(UTC).date())
     if sealed:
-        more = parity.check_sealed(repo, _opened(repo, name))
-        found = Findings([*found, *more], {**found.looked, **more.looked})
+        found |= parity.check_sealed(repo, _opened(repo, name))
     names = [name] if name else list(repo.environments.by_name)
     console.table(["key", *names], parity.table(repo, found, names))
     console.say()

@@ -2,6 +2,7 @@
 
 from ci.gates.finding import Rule
 
+SET = "inv set --env=ENV --key=KEY"
 _LINE = "write KEY=value: no quotes, export, blanks or comment around it, LF at the line's end"
 MISSING = Rule(
     "parity/missing",

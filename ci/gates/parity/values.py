@@ -1,7 +1,7 @@
 """What values say: those that the schema refuses, those that stand for one, and those of another environment."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from ci.gates.finding import Finding, Rule, finding
@@ -40,22 +40,20 @@ def judged(key: Key, value: str) -> tuple[Rule, str] | None:
     return (rules.VALUE, problem) if problem else None
 
 
-def everywhere(
-    schema: Schema, values: Mapping[str, Values], places: Mapping[tuple[str, str], Place]
-) -> Iterator[Finding]:
-    """Yield what breaks same_everywhere and differs_everywhere; `values` and `places` by environment and key."""
+def everywhere(schema: Schema, values: Mapping[str, Values], at: Callable[[str, str], Place]) -> Iterator[Finding]:
+    """Yield what breaks same_everywhere and differs_everywhere; `at` tells the place of an environment's key."""
     for key in schema.keys.values():
         having = {name: of[key.name] for name, of in values.items() if key.name in of}
         first: dict[str, str] = {}
         for name, value in having.items():
             other = first.setdefault(value, name)
             if key.meta.get("differs_everywhere") and other != name:
-                yield _at(rules.DIFFERS, places[name, key.name], f"is the same as in {other}", key)
+                yield _at(rules.DIFFERS, at(name, key.name), f"is the same as in {other}", key)
         if key.meta.get("same_everywhere") and len(first) > 1:
             usual = max(first, key=list(having.values()).count)
             for name, value in having.items():
                 if value != usual:
-                    yield _at(rules.SAME, places[name, key.name], f"differs from {first[usual]}", key)
+                    yield _at(rules.SAME, at(name, key.name), f"differs from {first[usual]}", key)
 
 
 def pointing(

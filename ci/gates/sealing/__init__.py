@@ -3,14 +3,13 @@
 It needs neither a key nor the network, and trusts neither what sops would say nor what git is configured to.
 """
 
-import re
 import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ci.gates.finding import Finding, Findings, Rule
+from ci.gates.finding import Finding, Findings, Rule, shown
 from ci.gates.sealing import history, proposals, readers, rulesfile, sealed, tracked
 from ci.gates.sealing.tracked import Entry, Tree
 from ci.ground import git
@@ -25,7 +24,6 @@ RULES: tuple[Rule, ...] = (
     *proposals.RULES,
     *history.RULES,
 )
-_COMMIT = re.compile(rf"[0-9a-f]{{{git.SHORT}}}:")  # before the path, in a finding of the past
 
 
 def check(repo: Repo) -> Findings:
@@ -60,11 +58,9 @@ def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
 
 def _cure(one: Finding) -> Finding:
     """Write the finding's own file, environment and key into its hint."""
-    path = one.place.partition(":")[2] if _COMMIT.match(one.place) else one.place
-    sealed_ = tracked.sealed(path)
-    hint = one.hint.replace("FILE", shlex.quote(path))
-    hint = hint.replace("=ENV", f"={sealed_[1]}") if sealed_ else hint
-    return replace(one, hint=hint.replace("=KEY", f"={one.key}") if one.key else hint)
+    match = tracked.sealed(one.path)
+    cured = one.cured(match[1] if match else "")
+    return replace(cured, hint=cured.hint.replace("FILE", shlex.quote(one.path)))
 
 
 def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
@@ -140,4 +136,4 @@ def _entry(path: Path) -> Entry | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
-        raise GateError(f"{tracked.shown(path.name)} cannot be read", "look at its permissions") from None
+        raise GateError(f"{shown(path.name)} cannot be read", "look at its permissions") from None

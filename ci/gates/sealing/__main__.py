@@ -21,7 +21,7 @@ def main() -> None:
             return found
         base, _, head = (arguments.history or f"{arguments.base}..HEAD").rpartition("..")
         past = sealing.check_history(repo, base if base or arguments.base is not None else None, head)
-        return Findings([*found, *past], {**found.looked, **past.looked})
+        return found | past
 
     gate.run("sealing", sealing.RULES, look, arguments)
 

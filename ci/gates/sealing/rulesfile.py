@@ -4,7 +4,6 @@ sops ignores keys that it does not know, takes the first rule whose unanchored e
 any kind of recipient, so that a slip there changes who can read a secret without a word.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ import yaml
 
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.sealing.envelope import Kind, kind
+from ci.sealing.recipients import PATH_REGEX
+from config.schema import LOADER
 
 PLACE = ".sops.yaml"
 _INIT = "write it as inv init does: path_regex and age, one rule per environment"
@@ -53,11 +54,9 @@ WEAKER = Rule(
     "have them make a post-quantum identity (age-keygen -pq), then sops updatekeys and sops rotate",
 )
 RULES = (UNREADABLE, KEY, REGEX, MISSING, STRANGER, TWICE, NOBODY, PLUGIN, REPEATED, WEAKER)
-_REGEX = re.compile(r"\^secrets/((?:[a-z0-9]|\\?-)+)\\\.enc\\\.env\$")
 
 
 _DEEPEST = 10
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, in C where it was built
 
 
 @dataclass
@@ -104,7 +103,7 @@ def _rule(it: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
     for key in _strangers(rule, {"path_regex", "age"}):
         yield KEY, "does not belong in a rule", key, ""
     regex = str(rule.get("path_regex"))
-    match = _REGEX.fullmatch(regex)
+    match = PATH_REGEX.fullmatch(regex)
     who = _listed(rule.get("age"))
     if match is None:
         yield REGEX, "is not ^, one environment's file and $", "path_regex", regex
@@ -138,11 +137,11 @@ def _document(data: bytes | None) -> Any:
     """Return what YAML says; None when it says nothing, or more than rules need: aliases, depth, two documents."""
     try:
         depth = 0
-        for event in yaml.parse(data or b"", Loader=_LOADER):
+        for event in yaml.parse(data or b"", Loader=LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
                 return None
-        return yaml.load(data or b"", Loader=_LOADER)  # noqa: S506, both are safe loaders
+        return yaml.load(data or b"", Loader=LOADER)  # noqa: S506, both are safe loaders
     except (yaml.YAMLError, ValueError, TypeError):
         return None
 
@@ -160,7 +159,7 @@ def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
 
 def _twice(text: str) -> Iterator[str]:
     """Yield each key that stands twice in one mapping, of which YAML readers take different ones."""
-    nodes = [yaml.compose(text, Loader=_LOADER)]
+    nodes = [yaml.compose(text, Loader=LOADER)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, yaml.MappingNode):

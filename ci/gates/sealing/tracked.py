@@ -93,9 +93,9 @@ def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[
     for path, entry in tree.items():
         if found := _named(path, entry.mode, names):
             rule, message = found
-            yield finding(rule, shown(path), message)
+            yield finding(rule, path, message)
         for match in _IDENTITY.finditer(entry.data) if b"AGE-" in entry.data else ():
-            yield finding(IDENTITY, shown(path), "holds an age identity", line=_line(entry.data, match.start()))
+            yield finding(IDENTITY, path, "holds an age identity", line=_line(entry.data, match.start()))
         if assigned and not sealed(path) and (clear := _in_clear(assigned, path, entry.data)):
             yield clear
 
@@ -103,11 +103,6 @@ def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[
 def sealed(path: str) -> re.Match[str] | None:
     """Return the match of a sealed file or a proposal, whose first group is the environment."""
     return SEALED.fullmatch(path) or PROPOSAL.fullmatch(path)
-
-
-def shown(path: str) -> str:
-    """Return a path as it can be printed, whatever bytes it is made of."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in path)
 
 
 def _named(path: str, mode: str, names: Collection[str]) -> tuple[Rule, str] | None:
@@ -161,7 +156,7 @@ def _in_clear(assigned: re.Pattern[bytes], path: str, data: bytes) -> Finding | 
     found = list(assigned.finditer(data))
     if len({match[1] for match in found}) < 2:  # noqa: PLR2004, one alone may be an example
         return None
-    return finding(CLEAR, shown(path), "holds secrets in clear", line=_line(data, found[0].start()))
+    return finding(CLEAR, path, "holds secrets in clear", line=_line(data, found[0].start()))
 
 
 def _line(data: bytes, position: int) -> int:

@@ -677,6 +677,18 @@ def test_sealed_values_that_are_wrong(
     assert value not in repr(found)
 
 
+def test_a_secret_of_this_machine_that_is_another_environments(
+    repo: Repo, opened: dict[str, dict[str, Secret]]
+) -> None:
+    """`local`'s sealed file is outside of git, and its values are looked at all the same."""
+    opened["local"] = {"SMTP_PASSWORD": opened["dev"]["SMTP_PASSWORD"]}
+
+    found = parity.check_sealed(repo, opened)
+
+    told = [(one.rule, one.place, one.key) for one in found]
+    assert [("parity/shared-secret", "secrets/local.enc.env", "SMTP_PASSWORD")] == told
+
+
 def test_a_secret_that_is_the_same_everywhere_by_intent(repo: Repo, opened: dict[str, dict[str, Secret]]) -> None:
     """The schema can say so."""
     meta("SMTP_PASSWORD", same_everywhere=True)(repo)

@@ -12,13 +12,7 @@ from tests.checkouts import Clone
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = checkouts.clone(tmp_path_factory.mktemp("verbs"))
-    lines = "".join(
-        f"{environment}.{key.name}={checkouts.value(environment, key)}\n"
-        for environment in ("dev", "staging", "prod")
-        for key in made.repo.schema.secrets()
-        if key.generator(environment) is None
-    )
-    made.inv("init", "--name=acme", text=lines)
+    made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     return made
 
 
