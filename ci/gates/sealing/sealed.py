@@ -114,7 +114,8 @@ def read(place: str, data: bytes) -> Sealed:
             it.add(ORDER, "stands after the metadata", number, _shown(key))
         if key in seen:
             it.add(DUPLICATE, "is there twice, sops takes both", number, _shown(key))
-        seen.add(key or b"%d" % number)
+        if key:
+            seen.add(key)
     _metadata(it, metadata)
     return it
 
