@@ -155,6 +155,72 @@ class NotRunningError(LockstepError):
     code = 45
 
 
+class RefusedError(LockstepError):
+    """A release may not go where it should: not promoted, not compatible, not committed."""
+
+    code = 46
+
+
+class NotConfirmedError(LockstepError):
+    """A protected environment was to be changed, and nobody confirmed it."""
+
+    code = 47
+
+
+class EngineError(LockstepError):
+    """The Docker engine cannot be reached, is no swarm manager, or has lost what it should keep."""
+
+    code = 48
+
+
+class BuildError(LockstepError):
+    """An image could not be built."""
+
+    code = 50
+
+
+class BaseImageError(LockstepError):
+    """The image that all is built on is neither here nor to be had."""
+
+    code = 51
+
+
+class DiskFullError(LockstepError):
+    """There is no room left, on the engine's disk or on this machine's."""
+
+    code = 52
+
+
+class OtherImageError(LockstepError):
+    """A commit's tag stands on something else than that commit."""
+
+    code = 53
+
+
+class UncleanImageError(LockstepError):
+    """An image holds what no image may hold."""
+
+    code = 54
+
+
+class PushError(LockstepError):
+    """A registry did not take or give an image."""
+
+    code = 55
+
+
+class ProviderError(LockstepError):
+    """A provider did not do what a rotation asked of it."""
+
+    code = 60
+
+
+class RotationError(LockstepError):
+    """A rotation cannot go this way, or what it should have brought about is not so."""
+
+    code = 61
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Say what went wrong and exit with its code; `LOCKSTEP_DEBUG=1` lets a bug's traceback through."""

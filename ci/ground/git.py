@@ -5,6 +5,7 @@ an empty answer. Nothing of it uses the network, a hook, a filter, or what the c
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,31 @@ def blob(data: bytes, like: str) -> str:
     made.update(b"blob %d\0" % len(data))
     made.update(data)
     return made.hexdigest()
+
+
+def archive(root: Path, commit: str) -> bytes:
+    """Return a commit's files as a tar."""
+    return _ask(root, "archive", "--format=tar", commit)
+
+
+def differing(root: Path) -> list[str]:
+    """Return the paths that differ from HEAD, in the index or the tree, and those that git does not track."""
+    rows = _rows(_ask(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+    return [_path(row[3:]) for row in rows]
+
+
+def when(root: Path, commit: str) -> str:
+    """Return when a commit was made, ISO 8601."""
+    return _ask(root, "show", "--no-patch", "--format=%cI", commit).decode().strip()
+
+
+def origin(root: Path) -> str:
+    """Return where the checkout was cloned from, without the password that the URL may hold.
+
+    It is empty when that is nowhere, or a folder.
+    """
+    url = command.attempt(["git", "-C", root, "config", "remote.origin.url"]).stdout.decode().strip()
+    return re.sub(r"(?<=://)[^/]*@", "", url) if ":" in url else ""
 
 
 def _ask(root: Path, *words: str, text: str = "") -> bytes:

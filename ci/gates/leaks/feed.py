@@ -115,8 +115,10 @@ class Feed:
         self.opened += 1
         try:
             for name, content in opener(data):
-                self.text(Source(source.id, source.inner, "name in it"), name.encode(errors="replace"))
-                self.add(Source(source.id, (*source.inner, name)), content)
+                inside, named = Source(source.id, (*source.inner, name)), name.encode(errors="replace")
+                if not (self.skipped and self.skipped(inside, named)):
+                    self.text(Source(source.id, source.inner, "name in it"), named)
+                self.add(inside, content)
         except archives.FAULTS:
             self.unreadable.add(source)
             self.text(source, b"\n".join(_PRINTABLE.findall(data)))

@@ -3,7 +3,7 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ci.gates.finding import Findings
@@ -32,8 +32,8 @@ def check_folder(repo: Repo) -> Findings:
 def check_image(image: Path, repo: Repo | None = None) -> Findings:
     """Look at every file in every layer of an image: a tar of `docker save`, or a folder that holds its layers."""
     look = Look.of(repo or ground.here())
-    names = "|".join([r"AGE-SECRET-KEY-", *(re.escape(name) for name in look.judge.secret)])
-    telling = re.compile(names.encode(), re.IGNORECASE)
+    # Words, not one expression: that would take five times as long for what packages bring.
+    telling = [word.lower().encode() for word in ("AGE-SECRET-KEY-", *look.judge.secret)]
     if image.is_dir():
         return _found(look, _files(image, _walk(image)), "files", telling)
     try:
@@ -43,12 +43,12 @@ def check_image(image: Path, repo: Repo | None = None) -> Findings:
         raise GateError(f"{image} is no whole tar", "docker save IMAGE -o FILE makes one") from None
 
 
-def _found(
-    look: Look, files: Iterable[tuple[str, bytes]], what: str, telling: re.Pattern[bytes] | None = None
-) -> Findings:
+def _found(look: Look, files: Iterable[tuple[str, bytes]], what: str, telling: Sequence[bytes] = ()) -> Findings:
     def fresh() -> Feed:
         return Feed(
-            skipped=(lambda source, data: _packaged(source) and not telling.search(data)) if telling else None
+            skipped=(lambda source, data: _packaged(source) and not _holds(data.lower(), telling))
+            if telling
+            else None
         )
 
     feed, counted = fresh(), 0
@@ -65,6 +65,10 @@ def _found(
     if telling:
         look.leaks = [leak for leak in look.leaks if not _packaged(leak.source) or _ours(leak)]
     return Findings(look.findings(lambda source: source.within(source.id)), {what: counted, "bytes": look.size})
+
+
+def _holds(data: bytes, words: Iterable[bytes]) -> bool:
+    return any(word in data for word in words)
 
 
 def _packaged(source: Source) -> bool:

@@ -1,0 +1,191 @@
+"""The image: one of each commit, built once, inspected before it gets its tag, deployed by digest."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from docker import DockerClient
+from docker import errors as refusals
+from docker.models.images import Image as Built
+
+from ci.delivery import docker
+from ci.delivery.image import parts
+from ci.delivery.image.inspection import inspect
+from ci.delivery.image.source import Source
+from ci.ground import errors, files, git
+from ci.ground.repo import Repo
+
+OCI = "org.opencontainers.image"
+REVISION = f"{OCI}.revision"
+LAST_LINES = 25
+
+
+@dataclass(frozen=True)
+class Made:
+    """An image that may be pushed and deployed: its tag, its id, its size in bytes, whether it is a new one."""
+
+    tag: str
+    id: str
+    size: int
+    new: bool
+
+
+def build(repo: Repo, revision: str = "", name: str = "") -> Made:
+    """Return the image of a commit: the one that is here, or in a registry under `name`, else a new one.
+
+    Only what was inspected gets the tag. RefusedError when HEAD is meant and the tree differs from it.
+    """
+    commit = git.commit(repo.root, revision or "HEAD")
+    source = Source(repo, commit)
+    _committed(source)
+    engine, wanted = docker.connect(), tag(repo, commit)
+    with _told():
+        image, new = _there(engine, wanted, commit), False
+        if image and _described(repo, commit, image):
+            return Made(wanted, str(image.id), image.attrs["Size"], new)
+        if image is None and not (image := _fetched(engine, commit, name)):
+            image, new = _built(engine, source), True
+        _inspected(engine, repo, commit, image)
+        if other := _there(engine, wanted, commit):  # somebody was faster, and theirs may be deployed already
+            image, new = other, False
+        image.tag(*wanted.split(":"))
+    return Made(wanted, str(image.id), image.attrs["Size"], new)
+
+
+def push(made: Made, name: str) -> str:
+    """Push an image to REGISTRY/NAME and return what it is deployed by, REGISTRY/NAME@DIGEST."""
+    with _told():
+        engine, short = docker.connect(), made.tag.rpartition(":")[2]
+        engine.images.get(made.id).tag(name, short)
+        digest = ""
+        for step in engine.images.push(name, short, stream=True, decode=True):
+            if "error" in step:
+                raise errors.PushError(f"{name} did not take the image", "docker login?", [step["error"]])
+            digest = step.get("aux", {}).get("Digest", digest)
+    return f"{name}@{digest}"
+
+
+def registry(repo: Repo, push: str | Literal[True]) -> str:
+    """Return where an image is pushed: nowhere, to a name, or (True) to the registry of environments.yaml."""
+    if push is not True:
+        return push or ""
+    if not repo.environments.registry:
+        hint = "--push=REGISTRY/NAME, or registry: at the top of config/environments.yaml"
+        raise errors.UsageError("there is no registry", hint)
+    return repo.environments.registry
+
+
+def tag(repo: Repo, commit: str) -> str:
+    """Return the name of a commit's image."""
+    return f"{repo.environments.project}:{commit[: git.SHORT]}"
+
+
+def sbom(repo: Repo, commit: str) -> Path:
+    """Return where the list of what a commit's image is made of stands."""
+    return repo.state / f"sbom/{commit}.cdx.json"
+
+
+def labels(source: Source) -> dict[str, str]:
+    """Return the labels of a commit's image."""
+    known = {
+        "revision": source.commit,
+        "created": git.when(source.repo.root, source.commit),
+        "source": git.origin(source.repo.root),
+        "title": source.repo.environments.project,
+        "version": source.version,
+    }
+    return {f"{OCI}.{name}": value for name, value in known.items() if value}
+
+
+def _there(engine: DockerClient, name: str, commit: str) -> Built | None:
+    """Return the image that has this name; OtherImageError when it is not this commit's."""
+    image = docker.image(engine, name)
+    if image and image.labels.get(REVISION) != commit:
+        hint = f"find out who made it, then docker rmi {name} and build again"
+        raise errors.OtherImageError(f"{name} is not an image of commit {commit}", hint)
+    return image
+
+
+def _fetched(engine: DockerClient, commit: str, name: str) -> Built | None:
+    """Return the commit's image from a registry that has it already: it was built elsewhere."""
+    if not name:
+        return None
+    short = commit[: git.SHORT]
+    try:
+        engine.images.pull(name, short)
+    except refusals.NotFound:
+        return None
+    except refusals.APIError as error:
+        raise errors.PushError(f"{name} does not answer", "docker login?", [str(error.explanation)]) from None
+    return _there(engine, f"{name}:{short}", commit)
+
+
+def _committed(source: Source) -> None:
+    """Raise RefusedError when HEAD is meant, and the tree differs in what an image of it would hold."""
+    changed = source.differing() if source.commit == git.commit(source.repo.root, "HEAD") else []
+    if changed:
+        hint = "commit it, or git stash --include-untracked: an image is built of a commit alone"
+        raise errors.RefusedError("the working tree differs from HEAD", hint, changed[:LAST_LINES])
+
+
+def _built(engine: DockerClient, source: Source) -> Built:
+    with source.context(engine.version()["Arch"]) as context:
+        try:
+            image, _ = engine.images.build(
+                fileobj=context,
+                custom_context=True,
+                labels=labels(source),
+                rm=True,
+                forcerm=True,
+                timeout=docker.PATIENCE_SECONDS,
+            )
+        except refusals.BuildError as error:
+            if docker.image(engine, source.base) is None:
+                hint = f"docker pull {source.base}, or docker load it from a machine that has it"
+                raise errors.BaseImageError(f"the engine has no {source.base}", hint, [error.msg]) from None
+            said = "".join(step.get("stream", "") for step in error.build_log).splitlines()
+            raise _fault([*said[-LAST_LINES:], str(error.msg)]) from None
+    return image
+
+
+def _inspected(engine: DockerClient, repo: Repo, commit: str, image: Built) -> None:
+    """Inspect an image and write down what it is made of; one that is refused is removed."""
+    try:
+        found = inspect(repo, image)
+    except errors.UncleanImageError:
+        for each in image.tags or [str(image.id)]:
+            engine.images.remove(each, force=True)
+        raise
+    repo.state.mkdir(mode=0o700, exist_ok=True)
+    made = parts.document(str(image.id), tag(repo, commit), git.when(repo.root, commit), found)
+    files.replace(sbom(repo, commit), made)
+
+
+def _described(repo: Repo, commit: str, image: Built) -> bool:
+    """Say whether this very image was inspected here."""
+    path = sbom(repo, commit)
+    return path.exists() and parts.described(path.read_text()) == image.id
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what an engine or a disk refuses in the words of this project."""
+    try:
+        yield
+    except refusals.DockerException as error:
+        raise _fault([str(getattr(error, "explanation", None) or error)]) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _fault([str(error)]) from None
+
+
+def _fault(said: list[str]) -> errors.LockstepError:
+    if any("no space left on device" in line.lower() for line in said):
+        return errors.DiskFullError(
+            "there is no room left on the disk", "docker system df, docker image prune", said
+        )
+    return errors.BuildError("the image could not be built", "the lines above are the engine's own words", said)

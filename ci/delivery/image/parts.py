@@ -1,0 +1,73 @@
+"""What an image is made of, as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json/)."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.parser import Parser
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """One thing in an image: its package URL (https://github.com/package-url/purl-spec), and its licence."""
+
+    kind: str  # pypi or deb
+    name: str
+    version: str
+    licence: str = ""
+
+    @property
+    def purl(self) -> str:
+        """Return the package URL."""
+        space = "deb/debian" if self.kind == "deb" else self.kind
+        return f"pkg:{space}/{quote(self.name.lower())}@{quote(self.version, safe='')}"
+
+
+def python(metadata: str) -> Part:
+    """Return the part that a METADATA file of a Python package describes."""
+    about = Parser().parsestr(metadata, headersonly=True)
+    licence = about["License-Expression"] or about["License"] or ""
+    name = str(about["Name"]).replace("_", "-")
+    return Part("pypi", name, str(about["Version"]), licence if "\n" not in licence else "")
+
+
+def debian(status: str) -> Iterable[Part]:
+    """Yield the parts that dpkg's status file names."""
+    for paragraph in status.split("\n\n"):
+        about = Parser().parsestr(paragraph, headersonly=True)
+        if "installed" in str(about["Status"]).split():
+            yield Part("deb", str(about["Package"]), str(about["Version"]))
+
+
+def document(image: str, tag: str, when: str, parts: Iterable[Part]) -> str:
+    """Return the document of the image with this id and tag, the same every time."""
+    name, _, version = tag.partition(":")
+    return json.dumps(
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {
+                "timestamp": when,
+                "component": {"type": "container", "bom-ref": image, "name": name, "version": version},
+            },
+            "components": [_component(part) for part in sorted(set(parts))],
+        },
+        indent=1,
+    )
+
+
+def described(document: str) -> str:
+    """Return the id of the image that a document is of."""
+    return str(json.loads(document)["metadata"]["component"]["bom-ref"])
+
+
+def _component(part: Part) -> dict[str, object]:
+    made: dict[str, object] = {
+        "type": "library",
+        "bom-ref": part.purl,
+        "name": part.name,
+        "version": part.version,
+        "purl": part.purl,
+    }
+    return made | ({"licenses": [{"license": {"name": part.licence}}]} if part.licence else {})

@@ -1,0 +1,92 @@
+"""What tests of images share: a clone that is a project of its own on the engine, its images, and a registry."""
+
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import docker
+import yaml
+from docker.errors import ImageNotFound
+
+from ci.delivery.image import REVISION
+from ci.ground import git, ports
+from ci.ground.repo import Repo
+from tests import checkouts, services
+
+BASE = "python:3.11-slim-bookworm"
+
+
+def client() -> Any:
+    """Return a client of the engine, which the stubs describe in part only; without one the test fails."""
+    return docker.from_env()
+
+
+@contextmanager
+def project(folder: Path) -> Iterator[Repo]:
+    """Make a clone with a random project's name; its images go at the end."""
+    repo = checkouts.clone(folder).repo
+    name = f"t{secrets.token_hex(4)}"
+    path = repo.root / "config/environments.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"project": name}, sort_keys=False))
+    commit(repo)
+    yield Repo(repo.root)
+    for image in client().images.list(name):
+        client().images.remove(image.id, force=True)
+
+
+def commit(repo: Repo, files: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Write files, commit everything, and return the full SHA."""
+    for name, text in files.items():
+        (repo.root / name).write_text(text)
+    checkouts.git(repo.root, "add", "-A")
+    checkouts.git(repo.root, "commit", "-qm", "a change", "--allow-empty")
+    return git.commit(repo.root, "HEAD")
+
+
+def of(revision: str) -> list[Any]:
+    """Return every image of a commit, with a name or without."""
+    found: list[Any] = client().images.list(filters={"label": f"{REVISION}={revision}"})
+    return found
+
+
+def gone(image: str) -> bool:
+    """Say whether the engine has no such image."""
+    try:
+        client().images.get(image)
+    except ImageNotFound:
+        return True
+    return False
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Run a registry and give its address."""
+    program = shutil.which("docker-registry")
+    assert program, "docker-registry is not installed, .ci/engine does it"
+    port = ports.free()
+    address = f"127.0.0.1:{port}"
+    settings = {
+        "version": 0.1,
+        "http": {"addr": address},
+        "storage": {"filesystem": {"rootdirectory": str(folder)}},
+    }
+    (folder / "config.yml").write_text(yaml.safe_dump(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, "serve", folder / "config.yml"], stdout=log, stderr=log)
+    try:
+        services.until(lambda: _listens(port))
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
