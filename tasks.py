@@ -27,7 +27,8 @@ def verb(body: Callable[..., None]) -> Any:
         with reported():
             body(*arguments, **options)
 
-    return task(told, name=body.__name__.rstrip("_").replace("__", "."))
+    # `--push` alone is the registry of environments.yaml, `--push=NAME` another.
+    return task(told, name=body.__name__.rstrip("_").replace("__", "."), optional=["push"])
 
 
 @verb
@@ -158,12 +159,87 @@ def parity(_context: Context, env: str = "", sealed: bool = False) -> None:
 
 
 @verb
-def deploy(_context: Context, env: str = LOCAL) -> None:
-    """Deploy an environment and prove that it works."""
+def build(_context: Context, sha: str = "", push: str = "") -> None:
+    """Build and inspect the one image of a commit; --push brings it to the registry and prints its digest."""
+    from ci.delivery import image
+    from ci.ground import console, repo
+
+    registry = image.registry(repo.here(), push)
+    made = image.build(repo.here(), sha, registry)
+    console.done("built" if made.new else "unchanged", f"{made.tag}, {made.size / 1e6:.0f} MB, {made.id}")
+    if registry:
+        console.say(image.push(made, registry))
+
+
+@verb
+def deploy(
+    _context: Context, env: str = LOCAL, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
+) -> None:
+    """Deploy an environment and prove that it works; --plan only shows what would change (exit code 3)."""
     from ci.delivery import deploy, report
     from ci.ground import repo
 
-    report.deployed(deploy.run(repo.here(), env))
+    wish = deploy.Wish(sha=sha, force=force, yes=yes)
+    if plan:
+        raise SystemExit(report.planned(repo.here(), env, wish))
+    report.deployed(deploy.run(repo.here(), env, wish))
+
+
+@verb
+def promote(_context: Context, to: str, plan: bool = False, yes: bool = False, force: str = "") -> None:
+    """Deploy the image that runs in the environment before; --force=REASON skips its proof and records why."""
+    from ci.delivery import deploy, report
+    from ci.ground import repo
+
+    wish = deploy.Wish(promote=True, force=force, yes=yes)
+    if plan:
+        raise SystemExit(report.planned(repo.here(), to, wish))
+    deploy.run(repo.here(), to, wish)
+
+
+@verb
+def rollback(_context: Context, env: str, to: int = 0, yes: bool = False, why: str = "") -> None:
+    """Restore image and config of an earlier release, of the one before without --to."""
+    from ci.delivery import deploy
+    from ci.ground import repo
+
+    deploy.back(repo.here(), env, to or None, why=why, yes=yes)
+
+
+@verb
+def history(_context: Context, env: str = LOCAL) -> None:
+    """Show an environment's releases; the one with * runs."""
+    from ci.delivery import report
+    from ci.ground import repo
+
+    report.history(repo.here(), env)
+
+
+@verb
+def drift(_context: Context, env: str) -> None:
+    """Show what was changed by hand (exit code 1), and what HEAD would change."""
+    from ci.delivery import report
+    from ci.ground import repo
+
+    raise SystemExit(report.drift(repo.here(), env))
+
+
+@verb
+def unlock(_context: Context, env: str) -> None:
+    """Take away the lock of a deploy whose process is gone."""
+    from ci.delivery import engines
+    from ci.ground import console, repo
+
+    console.done("unlocked", engines.of(repo.here(), env).unlock(repo.here(), env))
+
+
+@verb
+def run(context: Context, env: str, service: str = "api") -> None:
+    """Run a Python module once with an environment: inv run --env=dev -- model.migrate."""
+    from ci.delivery import report
+    from ci.ground import repo
+
+    raise SystemExit(report.once(repo.here(), env, service, context.remainder))
 
 
 @verb
@@ -186,14 +262,17 @@ def logs(_context: Context, env: str = LOCAL, service: str = "", follow: bool = 
 
 
 @verb
-def stop(_context: Context, env: str = LOCAL, purge: bool = False) -> None:
-    """Stop an environment; --purge deletes its data, secrets and identity."""
-    from ci.delivery import engines
+def stop(_context: Context, env: str = LOCAL, purge: bool = False, yes: bool = False) -> None:
+    """Stop an environment; --purge deletes what it keeps, too: data and identity of local, releases of others."""
+    from ci.delivery import confirm, engines
     from ci.ground import console, repo
 
-    engine = engines.of(repo.here(), env)
-    with engine.lock(repo.here(), env):
-        console.done("stopped", engine.stop(repo.here(), env, purge=purge))
+    here = repo.here()
+    engine = engines.of(here, env)
+    if here.environments.by_name[env].protected and not yes:
+        confirm.typed(env, f"{env} is protected")
+    with engine.lock(here, env):
+        console.done("stopped", engine.stop(here, env, purge=purge))
 
 
 namespace = Collection()

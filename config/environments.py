@@ -1,7 +1,7 @@
 """environments.yaml: the project's name, and what each environment is run by."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import cerberus
 import yaml
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+LONGEST = 40  # an engine's objects are named with both, a number and a service; Docker takes 63 characters
 TEMPLATE = "lockstep-template"  # the project's name before `inv init` made it somebody's own
 
 _RULES: dict[str, Any] = {
     "project": {"type": "string", "required": True, "regex": NAME.pattern},
+    "registry": {"type": "string"},
     "environments": {
         "type": "dict",
         "required": True,
@@ -29,6 +31,31 @@ _RULES: dict[str, Any] = {
                     "type": "dict",
                     "keysrules": {"type": "string"},
                     "valuesrules": {"type": "integer", "min": 0, "max": 1000},
+                },
+                "soak_minutes": {"type": "number", "min": 0},
+                "keep_releases": {"type": "integer", "min": 2, "max": 100},
+                "docker": {"type": "string"},
+                "address": {"type": "string"},
+                "edge": {
+                    "type": "dict",
+                    "schema": {
+                        "port": {"type": "integer", "required": True, "min": 1, "max": 65535},
+                        "image": {"type": "string", "required": True},
+                        "certificate": {"type": "string"},
+                    },
+                },
+                "placement": {
+                    "type": "dict",
+                    "keysrules": {"type": "string"},
+                    "valuesrules": {"type": "list", "schema": {"type": "string"}},
+                },
+                "resources": {
+                    "type": "dict",
+                    "keysrules": {"type": "string"},
+                    "valuesrules": {
+                        "type": "dict",
+                        "schema": {"cpus": {"type": "number"}, "memory_mb": {"type": "integer", "min": 6}},
+                    },
                 },
             },
         },
@@ -46,21 +73,34 @@ class EnvironmentsError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """How one environment is run."""
+    """How one environment is run.
+
+    `keep_releases` is how many healthy releases a rollback can reach. `docker` is a Docker context or an address
+    (`ssh://…`), empty for the engine of this machine; `address` is where the edge is reached from here. `placement`
+    holds swarm constraints and `resources` limits, by service.
+    """
 
     name: str
     engine: str
     follows: str | None = None
     protected: bool = False
     replicas: Mapping[str, int] = field(default_factory=dict)
+    soak_minutes: float = 0
+    keep_releases: int = 10
+    docker: str = ""
+    address: str = "127.0.0.1"
+    edge: Mapping[str, Any] = field(default_factory=dict)
+    placement: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Environments:
-    """The project's name and its environments by name, in the file's order."""
+    """The project's name, its environments by name, in the file's order, and where its images are pushed."""
 
     project: str
     by_name: Mapping[str, Environment]
+    registry: str = ""
 
 
 def read(path: Path) -> Environments:
@@ -80,6 +120,11 @@ def read(path: Path) -> Environments:
         for one in by_name.values()
         if one.follows is not None and one.follows not in by_name
     ]
+    problems += [
+        f"{name}: its name and the project's are together longer than {LONGEST} characters"
+        for name in by_name
+        if len(document["project"] + name) > LONGEST
+    ]
     if problems:
         raise EnvironmentsError(problems)
-    return Environments(document["project"], by_name)
+    return Environments(document["project"], by_name, document.get("registry", ""))

@@ -14,6 +14,9 @@ PASSWORD = "SMTP_PASSWORD"
 def clone(tmp_path_factory: pytest.TempPathFactory) -> checkouts.Clone:
     made = checkouts.clone(tmp_path_factory.mktemp("tasks"))
     made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
+    path = made.repo.root / "config/environments.yaml"
+    nowhere = "protected: true\n    docker: unix:///nonexistent.sock\n"
+    path.write_text(path.read_text().replace("protected: true\n", nowhere))
     return made
 
 
@@ -63,7 +66,16 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("recipients.remove --env=dev --recipient=age1", "", 28, "is the last recipient of dev"),
         ("keys.rotate --env=dev --finish", "", 20, "inv keys.rotate --env=dev makes it first"),
         ("deploy --env=prd", "", 64, "no environment prd"),
-        ("deploy --env=prod", "", 64, "run by swarm"),
+        ("deploy --env=prod", "", 48, "no docker engine answers at unix:///nonexistent.sock"),
+        ("promote --to=prd", "", 64, "no environment prd"),
+        ("rollback --env=prd", "", 64, "no environment prd"),
+        ("rollback --env=local", "", 64, "local runs what stands in the working tree"),
+        ("history --env=prd", "", 64, "no environment prd"),
+        ("drift --env=prd", "", 64, "no environment prd"),
+        ("drift --env=local", "", 45, "local has no release"),
+        ("run --env=prd -- model.migrate", "", 64, "no environment prd"),
+        ("run --env=local -- model.migrate", "", 45, "local has no release"),
+        ("unlock --env=prd", "", 64, "no environment prd"),
         ("status --env=prd", "", 64, "no environment prd"),
         ("status", "", 45, "local does not run"),
         ("logs --env=prd", "", 64, "no environment prd"),
@@ -122,6 +134,7 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     shown = clone.inv("--list")
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
-    single = "accept decrypt deploy edit encrypt init logs parity propose set status stop"
+    first = "accept build decrypt deploy drift edit encrypt history init logs parity promote propose"
+    second = "rollback run set status stop unlock"
     grouped = "keys.rotate recipients.add recipients.list recipients.remove"
-    assert f"{single} {grouped}".split() == tasks
+    assert f"{first} {second} {grouped}".split() == tasks

@@ -1,17 +1,31 @@
 """A deploy, step by step. It ends with the new release healthy everywhere, or with what ran before untouched."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 
-from ci.delivery import engines, smoke
+from ci.delivery import confirm as confirms
+from ci.delivery import engines, migrations, promote, rollback
+from ci.delivery import plan as plans
 from ci.delivery import release as releases
-from ci.delivery.release import Release
-from ci.ground import console
+from ci.delivery import smoke as smokes
+from ci.delivery.release import HEALTHY, Image, Release, current
+from ci.ground import console, errors, git
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing import environment as environments
 from ci.sealing import init
-from ci.sealing.environment import Environment
+from config import Secret
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for. `sha` names a commit's image, `force` why it may skip the environment before."""
+
+    sha: str = ""
+    promote: bool = False
+    force: str = ""
+    yes: bool = False
 
 
 @dataclass
@@ -20,76 +34,221 @@ class Deploy:
 
     repo: Repo
     name: str
+    make: Callable[[Sequence[Release]], Release]
+    yes: bool
     engine: engines.Engine
-    environment: Environment = field(init=False)
+    held: ExitStack = field(default_factory=ExitStack)
+    plan: plans.Plan = field(init=False)
     release: Release = field(init=False)
+    sealed: Mapping[str, Secret] = field(default_factory=dict)
     replicas: list[engines.Replica] = field(default_factory=list)
+    database: Sequence[str] = ()
+    begun: bool = False
     recorded: bool = False
-    deliveries: list[smoke.Delivery] = field(default_factory=list)
+    deliveries: list[smokes.Delivery] = field(default_factory=list)
+
+
+LAST_LINES = 15
+Step = Callable[[Deploy], str | None]  # what it tells a person; None where there is nothing to tell
+
+
+def lock(deploy: Deploy) -> None:
+    """Hold the environment against other deploys."""
+    deploy.held.enter_context(deploy.engine.lock(deploy.repo, deploy.name))
+
+
+def plan(deploy: Deploy) -> None:
+    """Make the release, and show what it would change."""
+    before = deploy.engine.history(deploy.repo, deploy.name)
+    deploy.plan = _plan(deploy.repo, deploy.name, deploy.engine, before, deploy.make)
+    deploy.release, deploy.database = deploy.plan.after, before[-1].lives_with if before else ()
+    if deploy.name != LOCAL:
+        console.emit("".join(f"{line}\n" for line in deploy.plan.lines()))
+
+
+def confirm(deploy: Deploy) -> None:
+    """Have the name of a protected environment typed; NotConfirmedError without it."""
+    if deploy.plan.asks and not deploy.yes:
+        confirms.typed(deploy.name, f"{deploy.name} is protected")
 
 
 def decrypt(deploy: Deploy) -> str:
-    """Open the environment in memory, check every value, and number the release."""
-    if deploy.name == LOCAL:
-        init.local(deploy.repo)
-    deploy.environment = environments.opened(deploy.repo, deploy.name)
-    before = deploy.engine.history(deploy.repo, deploy.name)
-    deploy.release = releases.make(deploy.repo, deploy.environment, before)
-    return (
-        f"{len(deploy.environment.plain)} plain and {len(deploy.environment.sealed)} sealed values fit the schema"
-    )
+    """Open the environment in memory and check every value."""
+    opened = environments.opened(deploy.repo, deploy.name)
+    deploy.sealed = opened.sealed
+    return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
 
 def prepare(deploy: Deploy) -> str:
-    """Bring up what the services stand on."""
-    return deploy.engine.prepare(deploy.repo, deploy.environment)
+    """Clear away what a killed deploy left, claim the number, bring up what the services stand on."""
+    deploy.begun = True
+    return deploy.engine.prepare(deploy.repo, deploy.release, deploy.sealed)
 
 
 def migrate(deploy: Deploy) -> str:
     """Bring the database to this release's revision."""
-    deploy.engine.migrate(deploy.repo, deploy.environment)
+    was, deploy.database = deploy.database, deploy.release.lives_with
+    try:
+        deploy.engine.migrate(deploy.repo, deploy.release, deploy.sealed)
+    except errors.MigrationError:
+        deploy.database = migrations.failed(deploy.release, was)
+        raise
     return "the database is at this release's revision"
 
 
 def apply(deploy: Deploy) -> str:
     """Start the release beside what runs."""
-    deploy.replicas = deploy.engine.apply(deploy.repo, deploy.environment, deploy.release)
-    return f"{', '.join(one.service for one in deploy.replicas)} of release {deploy.release.number} started"
+    deploy.replicas = deploy.engine.apply(deploy.repo, deploy.release, deploy.sealed)
+    return f"{', '.join(deploy.release.services)} of release {deploy.release.number} started"
 
 
 def wait(deploy: Deploy) -> str:
     """Wait until every replica is healthy."""
-    deploy.engine.wait(deploy.repo, deploy.replicas)
+    deploy.engine.wait(deploy.repo, deploy.release, deploy.replicas)
     return "every replica is ready"
+
+
+def smoke(deploy: Deploy) -> str | None:
+    """Ask the edge, as a client would, until it answers with this release alone."""
+    url = deploy.engine.edge(deploy.repo, deploy.release)
+    if not url:
+        return None
+    try:
+        return smokes.ask(url, deploy.release)
+    except errors.SmokeError as error:
+        said = list(deploy.engine.logs(deploy.repo, deploy.name, None, follow=False))
+        raise errors.SmokeError(str(error), error.hint, said[-LAST_LINES:]) from None
 
 
 def record(deploy: Deploy) -> str:
     """Make it the current release; what ran before drains and leaves."""
+    deploy.release = replace(deploy.release, result=HEALTHY, ended=releases.now())
     deploy.engine.record(deploy.repo, deploy.release)
     deploy.recorded = True
     return f"release {deploy.release.number} is the current one"
 
 
-def prove(deploy: Deploy) -> str:
-    """Send one SMS and one e-mail through the api, and see both arrive."""
-    deploy.deliveries = smoke.send(deploy.environment)
+def prove(deploy: Deploy) -> str | None:
+    """Send one SMS and one e-mail through the api of `local`, and see both arrive; others would reach people."""
+    if deploy.name != LOCAL:
+        return None
+    deploy.deliveries = smokes.send(deploy.release.plain, deploy.sealed["API_TOKENS"])
     return f"{len(deploy.deliveries)} messages, sent through the api, arrived"
 
 
-STEPS: tuple[Callable[[Deploy], str], ...] = (decrypt, prepare, migrate, apply, wait, record, prove)
+def unlock(deploy: Deploy) -> None:
+    """Let others at the environment."""
+    deploy.held.close()
 
 
-def run(repo: Repo, name: str) -> Deploy:
-    """Deploy an environment under its lock and return what was done; a failed step undoes those before it."""
-    deploy = Deploy(repo, name, engines.of(repo, name))
-    with deploy.engine.lock(repo, name):
+STEPS: tuple[Step, ...] = (
+    lock,
+    plan,
+    confirm,
+    decrypt,
+    prepare,
+    migrate,
+    apply,
+    wait,
+    smoke,
+    record,
+    prove,
+    unlock,
+)
+BACK: tuple[Step, ...] = tuple(step for step in STEPS if step not in (decrypt, migrate, prove))
+
+
+def run(repo: Repo, name: str, wish: Wish) -> Deploy:
+    """Deploy, or promote, an environment and return what was done."""
+    return _walk(STEPS, Deploy(repo, name, forward(repo, name, wish), wish.yes, engines.of(repo, name)))
+
+
+def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Deploy:
+    """Restore image and config of an old release and return what was done."""
+    engine = engines.of(repo, name)
+    if name == LOCAL:
+        raise errors.UsageError("local runs what stands in the working tree", "git checkout, then inv deploy")
+    return _walk(BACK, Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine))
+
+
+def preview(repo: Repo, name: str, wish: Wish) -> plans.Plan:
+    """Return what a deploy would change; it changes nothing, and needs no identity."""
+    engine = engines.of(repo, name)
+    return _plan(repo, name, engine, engine.history(repo, name), forward(repo, name, wish))
+
+
+def forward(repo: Repo, name: str, wish: Wish) -> Callable[[Sequence[Release]], Release]:
+    """Return what makes the next release of the checkout's values and the image that was asked for."""
+
+    def make(before: Sequence[Release]) -> Release:
+        if name == LOCAL:
+            init.local(repo)
+        elif git.sha(repo.root).endswith("-dirty"):
+            hint = "commit it: what is deployed can be found again in git"
+            raise errors.RefusedError("the working tree differs from its commit", hint)
+        plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
+        image = _image(repo, name, wish, current(before))
+        made = releases.make(repo, name, image, plain, list(sealed), number=releases.following(before))
+        return migrations.forward(replace(made, why=wish.force), before, migrations.of(repo, image.sha))
+
+    return make
+
+
+def _image(repo: Repo, name: str, wish: Wish, runs: Release | None) -> Image:
+    """Choose the image: the one named, else what is promoted, else what runs, else HEAD's."""
+    follows = repo.environments.by_name[name].follows
+    mine = Image(runs.sha, runs.image) if runs else None
+    if wish.promote:
+        image = promote.image(repo, name)
+    elif wish.sha or not follows:
+        image = engines.of(repo, name).image(repo, name, wish.sha)
+    elif mine:
+        image = mine
+    else:
+        raise errors.RefusedError(f"nothing runs in {name}", f"inv promote --to={name} brings what {follows} runs")
+    if follows and image != mine and not wish.force:
+        promote.check(repo, name, image)
+    return image
+
+
+def _plan(
+    repo: Repo,
+    name: str,
+    engine: engines.Engine,
+    before: Sequence[Release],
+    make: Callable[[Sequence[Release]], Release],
+) -> plans.Plan:
+    return plans.make(repo, current(before), make(before), engine.drift(repo, name))
+
+
+def _walk(steps: Sequence[Step], deploy: Deploy) -> Deploy:
+    """Do one step after another; a failed one undoes those before it."""
+    with deploy.held:
         try:
-            for step in STEPS:
+            for step in steps:
                 begun = time.monotonic()
-                told = step(deploy)
-                console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")
-        except BaseException:
-            if not deploy.recorded:
-                deploy.engine.undo(repo, name)
+                with nullcontext() if step is confirm else console.working(step.__name__, _about(step)):
+                    told = step(deploy)
+                if told:
+                    console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")
+                if step is plan and deploy.plan.idle and deploy.name != LOCAL:
+                    break
+        except BaseException as error:
+            if deploy.begun and not deploy.recorded:
+                _undo(deploy, str(error) if isinstance(error, errors.LockstepError) else type(error).__name__)
             raise
     return deploy
+
+
+def _undo(deploy: Deploy, why: str) -> None:
+    """Put back what ran before; EngineError with both reasons when that fails, too."""
+    try:
+        with console.working("undo", "Put back what ran before"):
+            deploy.engine.undo(deploy.repo, replace(deploy.release, lives_with=deploy.database), why)
+    except errors.LockstepError as fault:
+        hint = f"{fault.hint}; the next inv deploy --env={deploy.name} finishes or undoes it"
+        raise errors.EngineError(f"{why}; to put back what ran before failed, too: {fault}", hint) from None
+
+
+def _about(step: Step) -> str:
+    return str(step.__doc__).partition(";")[0].removesuffix(".")

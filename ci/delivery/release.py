@@ -1,19 +1,50 @@
-"""A release: what was put into an environment, by whom and when, numbered per environment."""
+"""A release: what was put into an environment, by whom, when and why, numbered per environment.
+
+It holds all that an engine needs to run it again, so that a rollback asks neither the repository nor an identity:
+the plain values themselves, and the names of the bundles that the engine keeps.
+"""
 
 import getpass
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from ci.ground import git
 from ci.ground.repo import Repo
-from ci.sealing.environment import Environment
+from config import Secret
+
+HEALTHY, FAILED, UNFINISHED = "healthy", "failed", ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a release runs: the commit it was built from, and the id or digest that the engine starts."""
+
+    sha: str
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of a release: its module, the keys that name it, its bundle's name, and how it is placed."""
+
+    module: str
+    replicas: int
+    keys: Sequence[str]
+    bundle: str = ""
+    placement: Sequence[str] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601."""
+    """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601.
+
+    `sha` is the commit of the image, `config` that of the values. `revision` is the one that the code was written
+    for; `lives_with` are the revisions whose code can live with the database as this release leaves it.
+    """
 
     environment: str
     number: int
@@ -22,6 +53,15 @@ class Release:
     sealed: Sequence[str]
     who: str
     when: str
+    image: str = ""
+    config: str = ""
+    services: Mapping[str, Service] = field(default_factory=dict)
+    edge: Mapping[str, Any] = field(default_factory=dict)
+    revision: str = ""
+    lives_with: Sequence[str] = ()
+    why: str = ""
+    result: str = UNFINISHED
+    ended: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the release as JSON can hold it."""
@@ -30,17 +70,75 @@ class Release:
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """Return the release that `document()` made."""
-        return cls(**document)
+        services = {name: Service(**about) for name, about in document.get("services", {}).items()}
+        return cls(**{**document, "services": services})
+
+    def plain_for(self, service: str) -> dict[str, str]:
+        """Return the plain values of the keys that name this service."""
+        return {key: self.plain[key] for key in self.services[service].keys if key in self.plain}
+
+    def bundle_for(self, service: str, sealed: Mapping[str, Secret]) -> Secret:
+        """Return the service's bundle: a JSON object of the sealed values whose keys name it."""
+        keys = [key for key in self.services[service].keys if key in sealed]
+        return Secret(json.dumps({key: sealed[key].reveal() for key in keys}))
 
 
-def make(repo: Repo, environment: Environment, before: Sequence[Release]) -> Release:
-    """Return the next release of an environment after those before it."""
+def current(history: Sequence[Release]) -> Release | None:
+    """Return the release that should run: the last one that became healthy."""
+    return next((one for one in reversed(history) if one.result == HEALTHY), None)
+
+
+def following(history: Sequence[Release]) -> int:
+    """Return the number of the next release."""
+    return max((one.number for one in history), default=0) + 1
+
+
+def make(
+    repo: Repo, name: str, image: Image, plain: Mapping[str, str], sealed: Sequence[str], *, number: int
+) -> Release:
+    """Return a release of the checkout's values and this image."""
+    about = repo.environments.by_name[name]
+    services = {
+        service: Service(
+            module=module,
+            replicas=about.replicas.get(service, 1),
+            keys=[key.name for key in repo.schema.of(service)],
+            bundle=bundle_name(repo, name, number, service),
+            placement=list(about.placement.get(service, ())),
+            resources=dict(about.resources.get(service, {})),
+        )
+        for service, module in repo.schema.services.items()
+    }
     return Release(
-        environment=environment.name,
-        number=max((one.number for one in before), default=0) + 1,
-        sha=git.sha(repo.root),
-        plain=dict(environment.plain),
-        sealed=sorted(environment.sealed),
-        who=git.user(repo.root) or getpass.getuser(),
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=name,
+        number=number,
+        sha=image.sha,
+        plain=dict(plain),
+        sealed=sorted(sealed),
+        who=person(repo),
+        when=now(),
+        image=image.id,
+        config=git.sha(repo.root),
+        services=services,
+        edge=dict(about.edge),
     )
+
+
+def again(repo: Repo, release: Release, number: int, why: str) -> Release:
+    """Return a new release that has everything of an old one."""
+    return replace(release, number=number, who=person(repo), when=now(), why=why, result=UNFINISHED, ended="")
+
+
+def bundle_name(repo: Repo, name: str, number: int, service: str) -> str:
+    """Return what the engine calls a bundle."""
+    return f"{repo.environments.project}.{name}.{number}.{service}"
+
+
+def person(repo: Repo) -> str:
+    """Return who is at work."""
+    return git.user(repo.root) or getpass.getuser()
+
+
+def now() -> str:
+    """Return this moment as releases note it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

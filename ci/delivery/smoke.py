@@ -1,5 +1,6 @@
-"""The proof at a deploy's end: one SMS and one e-mail, sent as a client would, seen where they arrive."""
+"""The proof at a deploy's end: the edge answers with the new release; in `local` an SMS and an e-mail arrive."""
 
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from typing import Any
 
 import httpx
 
+from ci.delivery.release import Release
 from ci.ground import errors
-from ci.sealing.environment import Environment
+from config import Secret
 
 PATIENCE_SECONDS = 20
+IN_A_ROW = 5  # answers of the new release alone, after which the edge is taken to know no other
 MESSAGES: tuple[Mapping[str, str], ...] = (
     {
         "channel": "sms",
@@ -35,14 +38,39 @@ class Delivery:
     seconds: float
 
 
-def send(environment: Environment) -> list[Delivery]:
+def ask(url: str, release: Release) -> str:
+    """Ask the edge until it answers with this release and nothing else; SmokeError when it does not in time."""
+    begun, good, said = time.monotonic(), 0, "nothing"
+    while time.monotonic() - begun < PATIENCE_SECONDS:
+        said = _version(url)
+        good = good + 1 if said == f"release {release.number}" else 0
+        if good == IN_A_ROW:
+            return f"release {release.number} answers at {url}"
+        time.sleep(0.1)
+    hint = f"inv logs --env={release.environment} --service=edge"
+    raise errors.SmokeError(f"{url} does not answer with release {release.number}, but with {said}", hint)
+
+
+def _version(url: str) -> str:
+    trusted = ssl.create_default_context()  # what this machine trusts, SSL_CERT_FILE too
+    try:
+        with httpx.Client(
+            timeout=5, trust_env=False, verify=trusted
+        ) as client:  # a connection of its own each time
+            answer = client.get(f"{url}/version")
+            return f"release {answer.json()['release']}" if answer.is_success else str(answer.status_code)
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return type(error).__name__
+
+
+def send(plain: Mapping[str, str], tokens: Secret) -> list[Delivery]:
     """Send one message of each channel through the api of `local` and see it in the sandbox's inbox.
 
     Raises SmokeError when the api refuses one or it has not arrived in time.
     """
-    token = environment.sealed["API_TOKENS"].reveal().split(",")[0]
+    token = tokens.reveal().split(",")[0]
     with httpx.Client(timeout=5) as client:
-        return [_send(client, environment.plain, token, message) for message in MESSAGES]
+        return [_send(client, plain, token, message) for message in MESSAGES]
 
 
 def _send(client: httpx.Client, plain: Mapping[str, str], token: str, message: Mapping[str, str]) -> Delivery:

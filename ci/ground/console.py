@@ -5,7 +5,8 @@ A fault is `error:` then `hint:`, lower case, no full stop. Colour only on a ter
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 RED, GREEN, CYAN, DIM = "31", "32", "36", "2"
@@ -30,6 +31,21 @@ def done(what: str, about: str = "") -> None:
 def doing(what: str, about: str = "") -> None:
     """Report a step that takes a while as begun."""
     _note(_paint(CYAN, "·", sys.stderr), what, about)
+
+
+@contextmanager
+def working(what: str, about: str) -> Iterator[None]:
+    """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` tells of it."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415, only a person who watches pays for it
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.fields[what]:<9} [dim]{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(about, total=None, what=what)
+        yield
 
 
 def error(message: str, hint: str, detail: Iterable[str] = ()) -> None:

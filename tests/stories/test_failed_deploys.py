@@ -168,9 +168,11 @@ def test_a_killed_deploy_is_finished_by_the_next(clone: checkouts.Clone, step: s
     assert 1 == len({number for _, number in services})
 
 
-@pytest.mark.server
 def test_an_environment_without_an_engine_here(clone: checkouts.Clone) -> None:
     """What cannot be done says so."""
+    path = clone.repo.root / "config/environments.yaml"
+    path.write_text(path.read_text().replace("engine: swarm", "engine: cloud"))
+
     shown = clone.inv("deploy", "--env=prod", code=errors.UsageError.code)
 
-    assert "prod is run by swarm, which this version cannot do" in shown
+    assert "prod is run by cloud, which this version cannot do" in shown

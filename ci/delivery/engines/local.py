@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,11 +19,10 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from ci.delivery.engines import Replica, processes, servers
-from ci.delivery.release import Release
-from ci.ground import command, errors, files, ports
+from ci.delivery.engines import Replica, Sealed, logfiles, processes, servers
+from ci.delivery.release import Image, Release
+from ci.ground import command, errors, files, git, ports
 from ci.ground.repo import LOCAL, Repo
-from ci.sealing.environment import Environment
 
 PATIENCE_SECONDS = 30
 KEPT_RELEASES = 50
@@ -53,22 +52,32 @@ def lock(repo: Repo, name: str) -> Iterator[None]:
         yield
 
 
-def prepare(repo: Repo, environment: Environment) -> str:
+def unlock(repo: Repo, name: str) -> str:
+    """Do nothing: the kernel lets go of a lock whose holder is gone."""
+    return "nothing to do, the lock ends with its holder"
+
+
+def image(repo: Repo, name: str, sha: str) -> Image:
+    """Return the working tree: `local` runs what stands in it."""
+    return Image(git.sha(repo.root))
+
+
+def prepare(repo: Repo, release: Release, sealed: Sealed) -> str:
     """Clear away what a killed deploy left, then start Postgres, Redis and the sandbox where they do not run."""
     _end_strays(repo)
-    _claim(repo, environment.plain)
-    for server in _servers(repo, environment):
+    _claim(repo, release.plain)
+    for server in _servers(repo, sealed):
         servers.start(server)
-    _start_sandbox(repo, environment)
+    _start_sandbox(repo, release, sealed)
     return "postgres, redis and the sandbox run"
 
 
-def migrate(repo: Repo, environment: Environment) -> None:
+def migrate(repo: Repo, release: Release, sealed: Sealed) -> None:
     """Run the migrations with the api's environment; MigrationError shows their last lines."""
     result = command.attempt(
         [*_entry("api"), "model.migrate"],
-        input=environment.bundle_for("api").reveal().encode(),
-        env=_environ(repo, environment.plain_for("api")),
+        input=release.bundle_for("api", sealed).reveal().encode(),
+        env=_environ(repo, release.plain_for("api")),
         cwd=repo.state,
     )
     if result.code:
@@ -79,17 +88,16 @@ def migrate(repo: Repo, environment: Environment) -> None:
         )
 
 
-def apply(repo: Repo, environment: Environment, release: Release) -> list[Replica]:
+def apply(repo: Repo, release: Release, sealed: Sealed) -> list[Replica]:
     """Start every replica of the release; each gets only the keys that name its service."""
-    wanted = repo.environments.by_name[environment.name].replicas
     return [
-        _spawn(repo, environment, release, service)
-        for service in environment.schema.services
-        for _ in range(wanted.get(service, 1))
+        _spawn(repo, release, sealed, service)
+        for service, about in release.services.items()
+        for _ in range(about.replicas)
     ]
 
 
-def wait(repo: Repo, replicas: Iterable[Replica]) -> None:
+def wait(repo: Repo, release: Release, replicas: Iterable[Replica]) -> None:
     """Ask each replica at its own address until all are ready; StartError shows the log of one that is not."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     for replica in replicas:
@@ -101,6 +109,11 @@ def wait(repo: Repo, replicas: Iterable[Replica]) -> None:
             time.sleep(0.05)
 
 
+def edge(repo: Repo, release: Release) -> str:
+    """Return nothing: the replicas share the public port themselves."""
+    return ""
+
+
 def record(repo: Repo, release: Release) -> None:
     """Make it the current release; the one before drains, and is gone when this returns."""
     kept = [*history(repo, release.environment), release][-KEPT_RELEASES:]
@@ -108,11 +121,11 @@ def record(repo: Repo, release: Release) -> None:
     _end_strays(repo, grace=float(release.plain.get("SHUTDOWN_GRACE_SECONDS", 30)))
 
 
-def undo(repo: Repo, name: str) -> None:
+def undo(repo: Repo, release: Release, why: str) -> None:
     """End whatever is not of the current release; without one that runs, nothing is left running."""
     _end_strays(repo)
-    if not replicas(repo, name):
-        stop(repo, name, purge=False)
+    if not replicas(repo, release.environment):
+        stop(repo, release.environment, purge=False)
 
 
 def history(repo: Repo, name: str) -> list[Release]:
@@ -137,27 +150,19 @@ def healthy(replica: Replica) -> bool:
         return False
 
 
+def drift(repo: Repo, name: str) -> list[str]:
+    """Return nothing: nobody edits processes by hand."""
+    return []
+
+
+def run(repo: Repo, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+    """Run a module once with a service's environment; return its exit code and what it printed."""
+    raise errors.UsageError("a one-off process of local needs no engine", "python -m MODULE, or inv decrypt")
+
+
 def logs(repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterator[str]:
     """Yield the last lines of each log, or of one, then what is added to them for as long as one follows."""
-    folder = repo.state / "logs"
-    paths = sorted(folder.glob(f"{service or '*'}.log"))
-    if not paths:
-        known = ", ".join(path.stem for path in sorted(folder.glob("*.log")))
-        raise errors.NotRunningError(
-            f"no log of {service or name}", f"there is {known}" if known else "inv deploy starts it"
-        )
-    width = max(len(path.stem) for path in paths)
-    ends = {}
-    for path in paths:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        ends[path] = path.stat().st_size
-        yield from (f"{path.stem:<{width}} | {line}" for line in lines[-50:])
-    while follow:
-        time.sleep(0.2)
-        for path in paths:
-            added = _since(path, ends[path])
-            ends[path] += len(added)
-            yield from (f"{path.stem:<{width}} | {line}" for line in added.decode(errors="replace").splitlines())
+    yield from logfiles.read(repo.state / "logs", service, name, follow=follow)
 
 
 def stop(repo: Repo, name: str, *, purge: bool) -> str:
@@ -165,7 +170,7 @@ def stop(repo: Repo, name: str, *, purge: bool) -> str:
     names = []
     for module in (ENTRY, SANDBOX):
         running = processes.of(repo.state, module)
-        names += [_service(process) for process in running]
+        names += [processes.service(process) for process in running]
         processes.end(running, grace=PATIENCE_SECONDS)
     names += [data.name for data in _data(repo) if servers.stop(data)]
     if purge:
@@ -183,20 +188,27 @@ def _environ(repo: Repo, plain: Mapping[str, str]) -> dict[str, str]:
     return {**plain, "PYTHONPATH": str(repo.root)}
 
 
-def _spawn(repo: Repo, environment: Environment, release: Release, service: str) -> Replica:
+def _spawn(repo: Repo, release: Release, sealed: Sealed, service: str) -> Replica:
     """Start one replica with a health socket of its own; the api's also share the public port."""
     sockets = [_listen(0)]
     if service == "api":
-        port = urlsplit(environment.plain["PUBLIC_BASE_URL"]).port
+        port = urlsplit(release.plain["PUBLIC_BASE_URL"]).port
         sockets.append(_listen(port or 80, shared=True))
     flag = "--fd" if service == "api" else "--health-fd"
     listeners = [word for one in sockets for word in (flag, str(one.fileno()))]
-    module = environment.schema.services[service]
-    argv = [*_entry(service), module, *listeners, "--sha", release.sha, "--release", str(release.number)]
+    argv = [
+        *_entry(service),
+        release.services[service].module,
+        *listeners,
+        "--sha",
+        release.sha,
+        "--release",
+        str(release.number),
+    ]
     process = command.spawn(
         argv,
-        input=environment.bundle_for(service).reveal().encode(),
-        env=_environ(repo, environment.plain_for(service)),
+        input=release.bundle_for(service, sealed).reveal().encode(),
+        env=_environ(repo, release.plain_for(service)),
         cwd=repo.state,
         log=_log(repo, service),
         pass_fds=[one.fileno() for one in sockets],
@@ -223,24 +235,16 @@ def _replica(process: psutil.Process) -> Replica:
     with suppress(psutil.Error):  # it may end while we look
         listening = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
     private = f"http://{ports.HOST}:{max(listening)}" if listening else ""  # the system hands out high ports
-    return Replica(_service(process), _release(process), process.pid, private, process.info["create_time"])
+    return Replica(
+        processes.service(process), processes.release(process), process.pid, private, process.info["create_time"]
+    )
 
 
-def _service(process: psutil.Process) -> str:
-    words = process.info["cmdline"]
-    return str(words[words.index("-") + 1]) if "-" in words else "sandbox"
-
-
-def _release(process: psutil.Process) -> int:
-    words = process.info["cmdline"]
-    return int(words[words.index("--release") + 1]) if "--release" in words else 0
-
-
-def _start_sandbox(repo: Repo, environment: Environment) -> None:
+def _start_sandbox(repo: Repo, release: Release, sealed: Sealed) -> None:
     if processes.of(repo.state, SANDBOX):
         return
-    values = {**environment.plain, **{key: value.reveal() for key, value in environment.sealed.items()}}
-    port, smtp_port = _sandbox_ports(environment.plain)
+    values = {**release.plain, **{key: value.reveal() for key, value in sealed.items()}}
+    port, smtp_port = _sandbox_ports(release.plain)
     argv = [sys.executable, "-m", SANDBOX, "--port", str(port), "--smtp-port", str(smtp_port)]
     process = command.spawn(
         [*argv, "--state", str(repo.state / "sandbox.json")],
@@ -249,7 +253,7 @@ def _start_sandbox(repo: Repo, environment: Environment) -> None:
         cwd=repo.state,
         log=_log(repo, "sandbox"),
     )
-    wait(repo, [Replica("sandbox", 0, process.pid, f"http://{ports.HOST}:{port}", time.time())])
+    wait(repo, release, [Replica("sandbox", 0, process.pid, f"http://{ports.HOST}:{port}", time.time())])
 
 
 def _claim(repo: Repo, plain: Mapping[str, str]) -> None:
@@ -269,7 +273,7 @@ def _end_strays(repo: Repo, grace: float = 1) -> None:
     """End the services that are not of the current release."""
     past = history(repo, LOCAL)
     current = past[-1].number if past else 0
-    strays = [one for one in processes.of(repo.state, ENTRY) if _release(one) != current]
+    strays = [one for one in processes.of(repo.state, ENTRY) if processes.release(one) != current]
     processes.end(strays, grace)
 
 
@@ -277,9 +281,8 @@ def _data(repo: Repo) -> tuple[Path, Path]:
     return repo.state / "postgres", repo.state / "redis"
 
 
-def _servers(repo: Repo, environment: Environment) -> tuple[servers.Server, servers.Server]:
+def _servers(repo: Repo, sealed: Sealed) -> tuple[servers.Server, servers.Server]:
     postgres, redis = _data(repo)
-    sealed = environment.sealed
     return (
         servers.postgres(sealed["DATABASE_URL"].reveal(), postgres, _log(repo, "postgres")),
         servers.redis(sealed["REDIS_URL"].reveal(), redis, _log(repo, "redis")),
@@ -298,9 +301,3 @@ def _log(repo: Repo, service: str) -> Path:
 
 def _releases(repo: Repo) -> Path:
     return repo.state / "releases.json"
-
-
-def _since(path: Path, position: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(position)
-        return file.read()

@@ -20,6 +20,18 @@ def of(folder: Path, module: str) -> list[psutil.Process]:
     return found
 
 
+def service(process: psutil.Process) -> str:
+    """Return the service that a process is, by its command line; the sandbox names none."""
+    words = process.info["cmdline"]
+    return str(words[words.index("-") + 1]) if "-" in words else "sandbox"
+
+
+def release(process: psutil.Process) -> int:
+    """Return the release that a process is of; the sandbox is of none, 0."""
+    words = process.info["cmdline"]
+    return int(words[words.index("--release") + 1]) if "--release" in words else 0
+
+
 def alive(process: psutil.Process) -> bool:
     """Whether a process runs; one that ended and waits for its parent does not."""
     try:

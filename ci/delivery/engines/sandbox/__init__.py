@@ -6,8 +6,8 @@ It is one process at 127.0.0.1, `python -m ci.delivery.engines.sandbox`; nothing
 |---|---|
 | `POST /v1/messages` `{to, from, body}` | 201 and the SMS; the same `Idempotency-Key` never sends twice |
 | `GET /v1/messages` | the SMS, newest first |
-| `POST /v1/keys` | 201 and a new key, its secret for the only time |
-| `GET /v1/keys` | every key's id, when it was made and when revoked |
+| `POST /v1/keys` `{name}` | 201 and a new key, its secret for the only time; the name may be left out |
+| `GET /v1/keys` | every key's id and name, when it was made and when revoked |
 | `DELETE /v1/keys/ID` | 204 and the key is revoked for good; 409 for the last one |
 | `POST /v1/faults` `{status, delay, count}` | 204; the next `count` sends wait `delay` seconds, or fail |
 | `GET /` | the inbox, for people |

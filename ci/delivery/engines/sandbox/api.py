@@ -31,6 +31,13 @@ class Sms(BaseModel):
     body: str = Field(min_length=1, max_length=LONGEST_SMS)
 
 
+class NewKey(BaseModel):
+    """What the maker of a key calls it, to find it again."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(default="", max_length=64)
+
+
 class Fault(BaseModel):
     """How the next `count` sends go wrong: they wait `delay` seconds, then answer `status` if there is one."""
 
@@ -96,15 +103,16 @@ async def sent(sandbox: Here) -> dict[str, Any]:
 @provider.get("/keys")
 async def keys(sandbox: Here) -> dict[str, Any]:
     """List the keys without their secrets."""
-    return {"keys": [{"id": key.id, "created": key.created, "revoked": key.revoked} for key in sandbox.keys.all()]}
+    shown = ("id", "name", "created", "revoked")
+    return {"keys": [{word: getattr(key, word) for word in shown} for key in sandbox.keys.all()]}
 
 
 @provider.post("/keys", status_code=201)
-async def create(sandbox: Here) -> dict[str, str]:
+async def create(sandbox: Here, asked: NewKey | None = None) -> dict[str, str]:
     """Make a key."""
-    name, secret = sandbox.keys.create()
-    log.info("key %s made", name)
-    return {"id": name, "secret": secret}
+    identifier, secret = sandbox.keys.create(asked.name if asked else "")
+    log.info("key %s made", identifier)
+    return {"id": identifier, "secret": secret}
 
 
 @provider.delete("/keys/{name}", status_code=204)

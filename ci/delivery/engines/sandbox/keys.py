@@ -20,12 +20,13 @@ class LastKeyError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """An API key; `revoked` is the time it was."""
+    """An API key; `revoked` is the time it was, `name` what its maker calls it."""
 
     id: str
     sha256: str
     created: str
     revoked: str | None = None
+    name: str = ""
 
 
 class Keys:
@@ -52,16 +53,16 @@ class Keys:
         key = self._keys.get(name)
         return key is not None and not key.revoked and hmac.compare_digest(key.sha256, _hash(secret))
 
-    def add(self, name: str, secret: str) -> None:
+    def add(self, identifier: str, secret: str, name: str = "") -> None:
         """Make a key valid, unless its id was seen before."""
-        if name not in self._keys:
-            self._put(Key(name, _hash(secret), now()))
+        if identifier not in self._keys:
+            self._put(Key(identifier, _hash(secret), now(), name=name))
 
-    def create(self) -> tuple[str, str]:
+    def create(self, name: str = "") -> tuple[str, str]:
         """Return a new key's id and secret."""
-        name, secret = f"SK{secrets.token_hex(16)}", secrets.token_urlsafe(32)
-        self.add(name, secret)
-        return name, secret
+        identifier, secret = f"SK{secrets.token_hex(16)}", secrets.token_urlsafe(32)
+        self.add(identifier, secret, name)
+        return identifier, secret
 
     def revoke(self, name: str) -> None:
         """Revoke a key for good; KeyError if there is none, LastKeyError if it is the last valid one."""

@@ -173,7 +173,7 @@ def test_a_new_key_works(sandbox: Sandbox, reference: str) -> None:
 
     assert made.status_code == answer.status_code == 201
     assert re.fullmatch(r"[A-Za-z0-9]+:[A-Za-z0-9_-]{16,}", f"{made.json()['id']}:{made.json()['secret']}")
-    assert {"id", "created", "revoked"} == set(listed.json()["keys"][-1])
+    assert {"id", "name", "created", "revoked"} == set(listed.json()["keys"][-1])
     assert made.json()["secret"] not in listed.text
 
 

@@ -1,0 +1,34 @@
+"""Drift: what runs against its release, and the release against the repository's HEAD."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ci.delivery import engines, plan
+from ci.delivery import release as releases
+from ci.delivery.release import Image, current
+from ci.ground import errors
+from ci.ground.repo import Repo
+from ci.sealing import environment as environments
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was changed by hand, and what HEAD says otherwise; neither holds a secret's value."""
+
+    release: int
+    by_hand: Sequence[str]
+    behind: Sequence[str]
+
+
+def look(repo: Repo, name: str) -> Drift:
+    """Compare what runs, its release and HEAD; NotRunningError when there is no release."""
+    engine = engines.of(repo, name)
+    release = current(engine.history(repo, name))
+    if release is None:
+        raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
+    # The image is the one that runs: which one should is the business of deploy and promote.
+    image = Image(release.sha, release.image)
+    plain, sealed = environments.plain(repo, name), plan.sealed_lines(repo, name)
+    head = releases.make(repo, name, image, plain, list(sealed), number=release.number + 1)
+    behind = plan.changes(repo, release, head)
+    return Drift(release.number, engine.drift(repo, name), behind)

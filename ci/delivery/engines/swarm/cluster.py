@@ -1,0 +1,122 @@
+"""One environment's place in a swarm: the connection to a manager, and what its objects are called."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any
+
+from docker.errors import APIError, DockerException
+
+from ci.delivery import docker
+from ci.ground import errors
+from ci.ground.repo import Repo
+
+PREFIX = "lockstep"
+NOT_FOUND, CONFLICT = 404, 409
+OUTDATED = "out of sequence"
+
+
+class Manager:
+    """A swarm manager's API; what it refuses, and silence, become EngineErrors that say which call it was.
+
+    Left as they are: that something is not there, that a name is taken, that somebody changed a service meanwhile.
+    """
+
+    def __init__(self, api: Any) -> None:  # an APIClient, whose types are written down in part only
+        self._api = api
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a call of the API."""
+        method = getattr(self._api, name)
+
+        @wraps(method)
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return method(*arguments, **options)
+            except APIError as error:
+                if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in str(error.explanation):
+                    raise
+                hint = "the lines above are the engine's own words"
+                raise errors.EngineError(
+                    f"the engine refused to {_words(name)}", hint, [str(error.explanation)]
+                ) from None
+            except (DockerException, OSError):
+                hint = "is it there, and has the swarm a majority of managers? docker node ls"
+                raise errors.EngineError(f"the engine did not answer to {_words(name)}", hint) from None
+
+        return call
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What every call needs: the connection, and the project's and the environment's names."""
+
+    api: Manager
+    project: str
+    environment: str
+
+    def name(self, part: str) -> str:
+        """Return the name of a service or network, which is a host name to the others, too."""
+        return f"{self.project}-{self.environment}-{part}"
+
+    def key(self, *parts: object) -> str:
+        """Return the name of a config or secret."""
+        return ".".join(map(str, (self.project, self.environment, *parts)))
+
+    def labels(self, **more: object) -> dict[str, str]:
+        """Return the labels by which an object is known as this environment's."""
+        own = {"project": self.project, "environment": self.environment, **more}
+        return {f"{PREFIX}.{name}": str(value) for name, value in own.items()}
+
+    def filters(self, **more: object) -> dict[str, list[str]]:
+        """Return the filter that finds the objects which have these labels."""
+        return {"label": [f"{name}={value}" for name, value in self.labels(**more).items()]}
+
+    @cached_property
+    def network(self) -> str:
+        """The id of the network that the services share; it is made when it is not there."""
+        name = self.name("net")
+        for found in self.api.networks(names=[name]):
+            if found["Name"] == name:
+                return str(found["Id"])
+        made = self.api.create_network(name, driver="overlay", labels=self.labels())
+        return str(made["Id"])
+
+    def drop_network(self) -> None:
+        """Remove the network."""
+        with absent():
+            self.api.remove_network(self.name("net"))
+
+    def services(self) -> list[dict[str, Any]]:
+        """Return the environment's services as the swarm has them."""
+        return list(self.api.services(filters=self.filters()))
+
+
+def connect(repo: Repo, name: str) -> Cluster:
+    """Return the environment's place in its swarm; EngineError when the engine is no manager of one."""
+    api = Manager(docker.connect(repo.environments.by_name[name].docker).api)
+    swarm = api.info()["Swarm"]
+    if not swarm.get("ControlAvailable"):
+        hint = "docker swarm init makes it one; config/environments.yaml says which engine runs what"
+        raise errors.EngineError(f"the engine of {name} is not a manager of a swarm", hint)
+    return Cluster(api, repo.environments.project, name)
+
+
+def label(labelled: Mapping[str, Any], name: str) -> str:
+    """Return one of our labels of a service, config or secret, empty when it has none."""
+    return str((labelled["Spec"].get("Labels") or {}).get(f"{PREFIX}.{name}", ""))
+
+
+@contextmanager
+def absent() -> Iterator[None]:
+    """Pass over an object that is gone already."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != NOT_FOUND:
+            raise

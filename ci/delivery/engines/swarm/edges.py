@@ -1,0 +1,155 @@
+"""The edge: a HAProxy on every node that owns the public port, and finds the replicas through the swarm's DNS.
+
+Its configuration is named by its content and its service is left alone when nothing of it changes: to replace it
+would cost the connections that it holds, so the deploy of a new release does not.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from ci.delivery.engines.swarm import services, specs
+from ci.delivery.engines.swarm.cluster import Cluster, absent, label
+from ci.delivery.release import Release
+from ci.ground import errors
+
+NAME = "edge"
+INSIDE, METRICS = 8080, 8404
+FILE = "/usr/local/etc/haproxy/haproxy.cfg"
+CERTIFICATE = "/run/secrets/certificate"
+SLOTS = 64  # room for replicas; a server that DNS does not name costs nothing
+
+
+def text(cluster: Cluster, release: Release) -> str:
+    """Return HAProxy's configuration for a release."""
+    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if release.edge.get("certificate") else ""
+    slots = max(SLOTS, 2 * release.services[specs.EDGED].replicas)
+    return f"""\
+global
+    log stdout format raw local0
+    fd-hard-limit 65536
+
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlog-normal
+    option redispatch
+    retries 3
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout http-request 10s
+    timeout http-keep-alive 60s
+    timeout queue 10s
+
+resolvers swarm
+    nameserver dns 127.0.0.11:53
+    resolve_retries 3
+    timeout resolve 500ms
+    timeout retry 500ms
+    hold valid 500ms
+    hold obsolete 0s
+
+frontend public
+    bind :{INSIDE}{tls}
+    option forwardfor
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    default_backend replicas
+
+backend replicas
+    balance roundrobin
+    option httpchk GET /healthz
+    default-server check inter 500ms fall 2 rise 1 resolvers swarm init-addr none
+    server-template replica {slots} tasks.{cluster.name(specs.EDGED)}:{specs.PORT}
+
+frontend metrics
+    bind :{METRICS}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    no log
+"""
+
+
+def config_name(cluster: Cluster, release: Release) -> str:
+    """Return the name of the configuration, which changes with its content."""
+    return cluster.key(NAME, hashlib.sha256(text(cluster, release).encode()).hexdigest()[:12])
+
+
+def spec(cluster: Cluster, release: Release, config: str, certificate: str | None) -> dict[str, Any]:
+    """Return the service's spec; `config` and `certificate` are ids."""
+    file = {"Name": FILE, "UID": "0", "GID": "0", "Mode": 0o444}
+    container: dict[str, Any] = {
+        "Image": release.edge["image"],
+        "Labels": cluster.labels(service=NAME),
+        "Configs": [{"File": file, "ConfigID": config, "ConfigName": config_name(cluster, release)}],
+        "StopGracePeriod": 30 * specs.SECOND,
+    }
+    if certificate:
+        where = file | {"Name": CERTIFICATE}
+        container["Secrets"] = [
+            {"File": where, "SecretID": certificate, "SecretName": release.edge["certificate"]}
+        ]
+    port = {"Protocol": "tcp", "TargetPort": INSIDE, "PublishedPort": release.edge["port"], "PublishMode": "host"}
+    return {
+        "Name": cluster.name(NAME),
+        "Labels": cluster.labels(service=NAME),
+        "TaskTemplate": {
+            "ContainerSpec": container,
+            "RestartPolicy": {"Condition": "any", "Delay": specs.SECOND},
+            "Placement": {"Constraints": list(release.edge.get("placement", ()))},
+            "Networks": [{"Target": cluster.network}],
+        },
+        "Mode": {"Global": {}},
+        # The port is the node's own, so the old one must leave it before the new one comes.
+        "UpdateConfig": {"Parallelism": 1, "Order": "stop-first", "FailureAction": "rollback"},
+        "EndpointSpec": {"Mode": "dnsrr", "Ports": [port]},
+    }
+
+
+def wanted(cluster: Cluster, release: Release) -> dict[str, Any]:
+    """Return the spec with what it names as the swarm has it; empty ids where it is not there."""
+    configs = {one["Spec"]["Name"]: one["ID"] for one in cluster.api.configs(filters=cluster.filters(kind=NAME))}
+    return spec(cluster, release, configs.get(config_name(cluster, release), ""), _certificate(cluster, release))
+
+
+def put(cluster: Cluster, release: Release) -> None:
+    """Bring the edge to what the release says, and leave it alone when it is that already."""
+    if not release.edge:
+        services.remove(cluster, filter(None, [services.find(cluster, cluster.name(NAME))]))
+        return
+    name = config_name(cluster, release)
+    if not cluster.api.configs(filters={"name": [name]}):
+        cluster.api.create_config(name, text(cluster, release).encode(), cluster.labels(kind=NAME))
+    now, then = services.find(cluster, cluster.name(NAME)), wanted(cluster, release)
+    if now is None or list(differences(now["Spec"], then)):
+        services.put(cluster, then)
+
+
+def differences(now: dict[str, Any], then: dict[str, Any]) -> Iterable[str]:
+    """Yield what of a spec the swarm has otherwise: only what we set is looked at."""
+    for key, value in then.items():
+        if isinstance(value, dict):
+            yield from (f"{key}.{rest}" for rest in differences(now.get(key) or {}, value))
+        elif (now.get(key) or None) != (value or None):
+            yield key
+
+
+def sweep(cluster: Cluster) -> None:
+    """Remove the configurations that the edge does not use any more."""
+    edge = services.find(cluster, cluster.name(NAME))
+    used = {one["ConfigID"] for one in edge["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]} if edge else set()
+    for one in cluster.api.configs(filters=cluster.filters(kind=NAME)):
+        if one["ID"] not in used and label(one, "kind") == NAME:
+            with absent():
+                cluster.api.remove_config(one["ID"])
+
+
+def _certificate(cluster: Cluster, release: Release) -> str | None:
+    name = release.edge.get("certificate")
+    if not name:
+        return None
+    for one in cluster.api.secrets(filters={"name": [name]}):
+        if one["Spec"]["Name"] == name:
+            return str(one["ID"])
+    hint = f"docker secret create {name} FILE, of certificate and key; environments.yaml names it"
+    raise errors.EngineError(f"the swarm has no secret {name}, the edge's certificate", hint)

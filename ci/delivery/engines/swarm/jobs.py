@@ -1,0 +1,52 @@
+"""One-off processes: a migration before a release, or a module that an operator runs."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ci.delivery.engines.swarm import bundles, services, specs
+from ci.delivery.engines.swarm.cluster import Cluster, label
+from ci.delivery.release import Release
+from ci.ground import errors
+
+PATIENCE_SECONDS = 900  # a migration may take its time
+
+
+def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+    """Run a module once and return its exit code and its lines; nothing of it stays."""
+    part = f"job-{secrets.token_hex(4)}"
+    spec = specs.job(cluster, release, service, list(argv), bundles.ids(cluster)) | {"Name": cluster.name(part)}
+    services.put(cluster, spec)
+    try:
+        task = _ended(cluster, spec["Name"])
+        lines = list(services.lines(cluster, part, tail=1000))
+        status = task["Status"]
+        code = (status.get("ContainerStatus") or {}).get("ExitCode") or 0
+        if status["State"] != "complete":
+            lines, code = [*lines, status.get("Err", "")], code or 1
+        return code, lines
+    finally:
+        services.remove(cluster, filter(None, [services.find(cluster, spec["Name"])]))
+
+
+def sweep(cluster: Cluster) -> None:
+    """Take away the one-off processes that have ended and that nobody takes away any more."""
+    services.remove(
+        cluster, [one for one in cluster.services() if label(one, "kind") == "job" and _over(cluster, one)]
+    )
+
+
+def _over(cluster: Cluster, service: dict[str, Any]) -> bool:
+    found = services.tasks(cluster, service["Spec"]["Name"])
+    return bool(found) and all(one["Status"]["State"] in services.ENDED for one in found)
+
+
+def _ended(cluster: Cluster, name: str) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for task in services.tasks(cluster, name):
+            if task["Status"]["State"] in services.ENDED:
+                return task
+        time.sleep(services.PAUSE_SECONDS)
+    raise errors.EngineError(f"{name} did not end within {PATIENCE_SECONDS} s", "it was stopped; docker node ls")

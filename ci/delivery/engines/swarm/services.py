@@ -1,0 +1,180 @@
+"""Services, as the swarm has them: put in place, watched until they are healthy, taken away."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from docker.errors import APIError
+
+from ci.delivery.engines.swarm import specs
+from ci.delivery.engines.swarm.cluster import OUTDATED, Cluster, absent
+from ci.delivery.release import Release
+from ci.ground import errors
+
+ENDED = ("failed", "rejected", "complete", "orphaned")  # a service's task should be in none of these
+PAUSE_SECONDS = 0.2
+LAST_LINES = 15
+TRIES = 5
+
+
+def put(cluster: Cluster, spec: dict[str, Any]) -> None:
+    """Make a service, or bring the one of this name to the spec."""
+    for left in reversed(range(TRIES)):
+        found = find(cluster, spec["Name"])
+        try:
+            if found is None:
+                cluster.api.create_service(
+                    spec["TaskTemplate"],
+                    name=spec["Name"],
+                    labels=spec["Labels"],
+                    mode=spec["Mode"],
+                    update_config=spec.get("UpdateConfig"),
+                    rollback_config=spec.get("RollbackConfig"),
+                    endpoint_spec=spec.get("EndpointSpec"),
+                )
+            else:
+                _update(cluster, found, spec)
+        except APIError as error:
+            # The swarm itself may have changed it between the two calls, when it rolls back.
+            if left and OUTDATED in str(error.explanation):
+                time.sleep(PAUSE_SECONDS)
+                continue
+            raise
+        return
+
+
+def _update(cluster: Cluster, found: dict[str, Any], spec: dict[str, Any]) -> None:
+    cluster.api.update_service(
+        found["ID"],
+        found["Version"]["Index"],
+        task_template=spec["TaskTemplate"],
+        name=spec["Name"],
+        labels=spec["Labels"],
+        mode=spec["Mode"],
+        update_config=spec.get("UpdateConfig"),
+        rollback_config=spec.get("RollbackConfig"),
+        endpoint_spec=spec.get("EndpointSpec"),
+    )
+
+
+def find(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    """Return a service by its name."""
+    return next((one for one in cluster.services() if one["Spec"]["Name"] == name), None)
+
+
+def remove(cluster: Cluster, those: Iterable[dict[str, Any]], patience: float = 60) -> None:
+    """Take services away and wait until their containers are gone."""
+    gone = list(those)
+    for one in gone:
+        with absent():
+            cluster.api.remove_service(one["ID"])
+    deadline = time.monotonic() + patience
+    for one in gone:
+        while _left(cluster, one) and time.monotonic() < deadline:
+            time.sleep(PAUSE_SECONDS)
+
+
+def _left(cluster: Cluster, service: dict[str, Any]) -> bool:
+    wanted = {"label": [f"com.docker.swarm.service.id={service['ID']}"]}
+    return bool(cluster.api.containers(filters=wanted))
+
+
+def tasks(cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    """Return the tasks of a service, those of the past too, the newest first."""
+    found = cluster.api.tasks(filters={"service": [name]})
+    return sorted(found, key=lambda one: str(one["CreatedAt"]), reverse=True)
+
+
+def wait(cluster: Cluster, release: Release, *, strict: bool) -> None:
+    """Wait until every replica is of this release and healthy; StartError shows the health log of one that is not.
+
+    `strict` takes the first task that ends for a failure; without it, the swarm may try again for as long as there
+    is patience, as it does when an old release is put back.
+    """
+    replicas = sum(service.replicas for service in release.services.values())
+    deadline = time.monotonic() + 30 + replicas * (specs.PATIENCE_SECONDS + 15)
+    waiting = list(release.services)
+    while waiting:
+        waiting = [name for name in waiting if not _settled(cluster, release, name, strict=strict)]
+        if waiting and time.monotonic() > deadline:
+            raise fault(
+                cluster, release, waiting[0], "was not healthy in time", tasks(cluster, cluster.name(waiting[0]))
+            )
+        if waiting:
+            time.sleep(PAUSE_SECONDS)
+
+
+def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> bool:
+    """Say whether a service has its replicas, all of this release, and the swarm is done watching them."""
+    found = tasks(cluster, cluster.name(name))
+    ours = [one for one in found if specs.release_of(one) == release.number]
+    if strict and (bad := [one for one in ours if one["Status"]["State"] in ENDED]):
+        raise fault(cluster, release, name, _ended(bad[-1]), bad)
+    live = [one for one in found if one["DesiredState"] in ("running", "ready")]
+    ready = [one for one in live if one in ours and one["Status"]["State"] == "running"]
+    service = find(cluster, cluster.name(name)) or {}
+    under_way = (service.get("UpdateStatus") or {}).get("State") in ("updating", "rollback_started")
+    return not under_way and len(ready) == len(live) == release.services[name].replicas
+
+
+def _ended(task: dict[str, Any]) -> str:
+    status = task["Status"]
+    # A task that is never healthy is stopped, and ends without an error.
+    return f"ended at its start: {status['Err']}" if status.get("Err") else "did not become healthy"
+
+
+def fault(
+    cluster: Cluster, release: Release, name: str, what: str, found: list[dict[str, Any]]
+) -> errors.StartError:
+    """Return the error that shows why: what the health check said, and the end of the log."""
+    ours = [one for one in found if specs.release_of(one) == release.number]
+    detail = [*_health(cluster, ours[-1]), *_log(cluster, name, ours[-1])] if ours else []
+    hint = f"the lines above are its health check's and the end of its log; release {release.number} is taken back"
+    return errors.StartError(f"{name} of {cluster.environment} {what}", hint, detail)
+
+
+def _health(cluster: Cluster, task: dict[str, Any]) -> list[str]:
+    """Return what the health check of a task said, as far as its container is on this node."""
+    container = (task["Status"].get("ContainerStatus") or {}).get("ContainerID", "")
+    said: list[str] = []
+    with absent():
+        state = cluster.api.inspect_container(container)["State"] if container else {}
+        said = [one["Output"].strip().rpartition("\n")[2] for one in (state.get("Health") or {}).get("Log") or ()]
+    return [f"health: {line}" for line in dict.fromkeys(said) if line]
+
+
+def _log(cluster: Cluster, name: str, task: dict[str, Any]) -> list[str]:
+    found = lines(cluster, name, tail=200, details=True)
+    parts = [line.partition(" ") for line in found]  # the details come first: com.docker.swarm.task.id=…,…
+    return [line for details, _, line in parts if task["ID"] in details][-LAST_LINES:]
+
+
+def lines(
+    cluster: Cluster, name: str, *, tail: int = 50, follow: bool = False, details: bool = False
+) -> Iterator[str]:
+    """Yield the lines that a service's replicas have logged."""
+    with absent():
+        stream = cluster.api.service_logs(
+            cluster.name(name), stdout=True, stderr=True, tail=tail, follow=follow, details=details
+        )
+        rest = b""
+        for chunk in [stream] if isinstance(stream, bytes) else stream:
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+
+
+def stray(cluster: Cluster) -> list[str]:
+    """Return the names of containers that carry our labels and belong to no service."""
+    return sorted(one["Names"][0].lstrip("/") for one in _strays(cluster))
+
+
+def sweep_strays(cluster: Cluster) -> None:
+    """Take away the containers that carry our labels and belong to no service."""
+    for one in _strays(cluster):
+        with absent():
+            cluster.api.remove_container(one["Id"], force=True)
+
+
+def _strays(cluster: Cluster) -> list[dict[str, Any]]:
+    found = cluster.api.containers(filters=cluster.filters())
+    return [one for one in found if "com.docker.swarm.service.id" not in one["Labels"]]

@@ -1,0 +1,128 @@
+"""What a service of a release looks like to the swarm: data, made here, sent and compared elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ci.delivery.engines.swarm.cluster import PREFIX, Cluster
+from ci.delivery.release import Release
+
+PORT = 8000
+BUNDLE = "/run/secrets/bundle"
+SECOND = 1_000_000_000  # the swarm counts nanoseconds
+PATIENCE_SECONDS = 15  # what a replica may take to become ready
+EDGED = "api"  # the service that the edge leads to
+
+# Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
+# outage of theirs later on. It asks by itself, with no program of the image but its Python.
+CHECK = f"""
+import pathlib, socket, sys
+once = pathlib.Path('/tmp/ready')
+path = 'healthz' if once.exists() else 'readyz'
+with socket.create_connection(('127.0.0.1', {PORT}), 4) as s:
+    s.settimeout(4)
+    s.sendall(f'GET /{{path}} HTTP/1.0\\r\\n\\r\\n'.encode())
+    said = b''.join(iter(lambda: s.recv(4096), b''))
+head, _, body = said.partition(b'\\r\\n\\r\\n')
+print(body.decode()[:500])
+if head.split()[1] != b'200':
+    sys.exit(1)
+once.touch()
+"""
+
+
+def service(cluster: Cluster, release: Release, name: str, ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return the spec of one service; `ids` are those of the bundles."""
+    about = release.services[name]
+    grace = float(release.plain_for(name).get("SHUTDOWN_GRACE_SECONDS", 30))
+    port = "--port" if name == EDGED else "--health-port"
+    command = [about.module, port, str(PORT), "--sha", release.sha, "--release", str(release.number)]
+    container = _container(cluster, release, name, ids) | {
+        "Args": ["--bundle", BUNDLE, name, *command],
+        "StopGracePeriod": int((grace + 5) * SECOND),  # the process' own grace ends first
+        "Healthcheck": {
+            "Test": ["CMD", "python", "-ISc", CHECK],
+            "Interval": 1 * SECOND,
+            "Timeout": 5 * SECOND,
+            "StartPeriod": PATIENCE_SECONDS * SECOND,
+            "Retries": 3,
+        },
+    }
+    return {
+        "Name": cluster.name(name),
+        "Labels": cluster.labels(service=name, release=release.number),
+        "TaskTemplate": _task(cluster, container, about.placement, about.resources),
+        "Mode": {"Replicated": {"Replicas": about.replicas}},
+        "UpdateConfig": _update(),
+        "RollbackConfig": _update(),
+        # No virtual address: it needs IPVS, which many kernels lack. The edge asks DNS for the replicas instead.
+        "EndpointSpec": {"Mode": "dnsrr"},
+    }
+
+
+def job(
+    cluster: Cluster, release: Release, service: str, argv: list[str], ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the spec of a process that runs once with a service's environment."""
+    container = _container(cluster, release, service, ids) | {"Args": ["--bundle", BUNDLE, service, *argv]}
+    about = release.services[service]
+    task = _task(cluster, container, about.placement, about.resources) | {"RestartPolicy": {"Condition": "none"}}
+    return {
+        "Name": cluster.name("job"),
+        "Labels": cluster.labels(kind="job", release=release.number),
+        "TaskTemplate": task,
+        "Mode": {"Replicated": {"Replicas": 1}},
+    }
+
+
+def _container(cluster: Cluster, release: Release, service: str, ids: Mapping[str, str]) -> dict[str, Any]:
+    bundle = release.services[service].bundle
+    file = {"Name": BUNDLE, "UID": "0", "GID": "0", "Mode": 0o444}  # the image decides whom it runs as
+    return {
+        "Image": release.image,
+        "Command": ["python", "-m", "config.entry"],
+        "Env": sorted(f"{key}={value}" for key, value in release.plain_for(service).items()),
+        "Labels": cluster.labels(service=service, release=release.number),
+        "ReadOnly": True,
+        "Mounts": [{"Type": "tmpfs", "Target": "/tmp", "TmpfsOptions": {"SizeBytes": 16 * 1024 * 1024}}],  # noqa: S108
+        "CapabilityDrop": ["ALL"],
+        "Init": True,
+        "Secrets": [{"File": file, "SecretID": ids.get(bundle, ""), "SecretName": bundle}],
+    }
+
+
+def _task(
+    cluster: Cluster, container: dict[str, Any], placement: Any, resources: Mapping[str, float]
+) -> dict[str, Any]:
+    limits = {}
+    if "cpus" in resources:
+        limits["NanoCPUs"] = int(resources["cpus"] * SECOND)
+    if "memory_mb" in resources:
+        limits["MemoryBytes"] = int(resources["memory_mb"]) * 1024 * 1024
+    return {
+        "ContainerSpec": container,
+        "Resources": {"Limits": limits},
+        "RestartPolicy": {"Condition": "any", "Delay": 1 * SECOND},
+        "Placement": {"Constraints": list(placement)},
+        "Networks": [{"Target": cluster.network}],
+    }
+
+
+def _update() -> dict[str, Any]:
+    """A new replica is healthy before an old one is told to go; if it never is, the swarm goes back by itself.
+
+    That holds for the worker, too: a message is claimed in the database, so two workers share and none doubles.
+    """
+    return {
+        "Parallelism": 1,
+        "Order": "start-first",
+        "FailureAction": "rollback",
+        "Monitor": 1 * SECOND,
+        "MaxFailureRatio": 0,
+    }
+
+
+def release_of(task: Mapping[str, Any]) -> int:
+    """Return the release that a task or a service runs; 0 when it is none of ours."""
+    spec = task["Spec"].get("TaskTemplate", task["Spec"])
+    labels = spec["ContainerSpec"].get("Labels") or {}
+    return int(labels.get(f"{PREFIX}.release", 0))

@@ -1,0 +1,104 @@
+"""What the migrations of a commit say: the revision that its code is written for, and whose code lives with it.
+
+A migration that takes away what older code needs says so: `oldest = "0007"` is the oldest revision whose code can
+live with the database from then on. Without it a migration only expands, and the code of before goes on.
+"""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ci.delivery.release import Release, current
+from ci.ground import errors, git
+from ci.ground.errors import GateError
+from ci.ground.repo import Repo
+
+FOLDER = "model/migrations/versions"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One migration, by what stands at the top of its file."""
+
+    revision: str
+    before: str | None
+    oldest: str | None
+
+
+def of(repo: Repo, commit: str) -> list[Migration]:
+    """Return a commit's migrations, the newest first; none when git does not know it."""
+    try:
+        files = git.committed(repo.root, commit, FOLDER)
+        sources = [text for _, text in git.contents(repo.root, [one.blob for one in files])]
+    except GateError:
+        return []
+    return order([parse(source.decode()) for source in sources])
+
+
+def forward(made: Release, before: Sequence[Release], chain: Sequence[Migration]) -> Release:
+    """Return the release with the database as it will leave it; RefusedError when code and database do not fit.
+
+    While it is rolled out, code of before runs with the database of after: it must live with that, too. A reason
+    (`why`) has it go ahead all the same.
+    """
+    database = before[-1].lives_with if before else ()
+    names = [one.revision for one in chain]
+    if chain:
+        made = replace(made, revision=names[0], lives_with=lives_with(chain))
+    if made.why:
+        return made
+    if database and database[0] not in names:
+        return behind(made, database)
+    runs = current(before)
+    if runs and runs.revision and runs.revision not in made.lives_with:
+        raise errors.RefusedError(
+            f"release {runs.number} runs code of revision {runs.revision}, and {made.sha} drops what that needs",
+            f"deploy a commit that is at {made.lives_with[-1]} first, docs/delivery.md says why",
+        )
+    return made
+
+
+def behind(made: Release, database: Sequence[str]) -> Release:
+    """Return a release for a database that stays as it is; RefusedError when its code cannot live with it."""
+    if database and made.revision not in database:
+        raise errors.RefusedError(
+            f"{made.sha} was written for revision {made.revision or 'unknown'} of the database, "
+            f"which is at {database[0]} and has dropped what that needs",
+            f"take one of {', '.join(database)}, or mend forward",
+        )
+    return replace(made, lives_with=database)
+
+
+def failed(made: Release, database: Sequence[str]) -> Sequence[str]:
+    """Return what code can live with a database whose migrations failed: some of them may have run."""
+    return [one for one in database if one in made.lives_with]
+
+
+def parse(source: str) -> Migration:
+    """Read one migration's file without running it."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in ("revision", "down_revision", "oldest") and isinstance(node.value, ast.Constant):
+                found[name] = node.value.value
+    return Migration(found.get("revision", ""), found.get("down_revision"), found.get("oldest"))
+
+
+def order(migrations: list[Migration]) -> list[Migration]:
+    """Return them, the newest first, along what each says came before it."""
+    by_revision = {one.revision: one for one in migrations}
+    name: str | None = min(by_revision.keys() - {one.before for one in migrations}, default=None)
+    chain = []
+    while name is not None and name in by_revision:
+        chain.append(by_revision.pop(name))
+        name = chain[-1].before
+    return chain
+
+
+def lives_with(chain: Sequence[Migration]) -> list[str]:
+    """Return the revisions whose code can live with the database after all of them, the newest first."""
+    oldest = next((one.oldest for one in chain if one.oldest), None)
+    names = [one.revision for one in chain]
+    return names[: names.index(oldest) + 1] if oldest in names else names

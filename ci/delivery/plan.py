@@ -1,0 +1,151 @@
+"""What a deploy would change, told before it does. Nothing here opens a sealed value."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ci.delivery.release import Release, Service
+from ci.ground import command
+from ci.ground.repo import Repo
+
+SEALED_LINE = re.compile(r"(?m)^([A-Z][A-Z0-9_]*)=(.*)$")
+SHOWN_COMMITS = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The release that runs, the one that would, and the differences between them, one a line."""
+
+    before: Release | None
+    after: Release
+    changes: Sequence[str]
+    drift: Sequence[str]
+    asks: bool
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.changes and not self.drift
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a person is shown."""
+        if self.idle:
+            yield f"{self.after.environment}: nothing to do, release {self.after.number - 1} is all that is wanted"
+            return
+        now = f"release {self.before.number}" if self.before else "nothing"
+        yield f"{self.after.environment}: {now} → release {self.after.number}"
+        yield from (f"  {line}" for line in self.changes)
+        yield from (f"  drift: {line}, is put right" for line in self.drift)
+        if self.asks:
+            yield "  asks for the name of the environment, for it is protected"
+
+
+def make(repo: Repo, before: Release | None, after: Release, drift: Sequence[str]) -> Plan:
+    """Return the plan of a deploy that makes `after` of `before`."""
+    lines = [*changes(repo, before, after), *_migration(before, after)]
+    return Plan(before, after, lines, drift, repo.environments.by_name[after.environment].protected)
+
+
+def changes(repo: Repo, before: Release | None, after: Release) -> list[str]:
+    """Compare two releases but for their migrations; secrets by name, from their ciphertext in git."""
+    return [
+        *_image(repo, before, after),
+        *_plain(before.plain if before else {}, after.plain),
+        *_sealed(repo, before, after),
+        *_services(before.services if before else {}, after.services),
+        *_edge(before, after),
+    ]
+
+
+def sealed_lines(repo: Repo, name: str, commit: str | None = None) -> dict[str, str]:
+    """Return the ciphertext of each sealed key, of a commit or of the working tree; empty when there is none."""
+    path = repo.sealed(name)
+    if commit is None:
+        data = path.read_bytes() if path.exists() else b""
+    else:
+        data = command.attempt(["git", "-C", repo.root, "show", f"{commit}:secrets/{path.name}"]).stdout
+    return dict(SEALED_LINE.findall(data.decode(errors="replace")))
+
+
+def _image(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
+    if before is None:
+        yield f"image     {after.sha}"
+    elif (before.sha, before.image) != (after.sha, after.image):
+        commits = _commits(repo, before.sha, after.sha)
+        yield f"image     {before.sha} → {after.sha}, {commits[0]}"
+        yield from (f"          {line}" for line in commits[1:])
+
+
+def _commits(repo: Repo, before: str, after: str) -> list[str]:
+    """Say how many commits lie between two, and name the last ones; git may not know them."""
+    base = command.attempt(["git", "-C", repo.root, "log", "--format=%h %s", f"{before}..{after}", "--"])
+    back = command.attempt(["git", "-C", repo.root, "rev-list", "--count", f"{after}..{before}", "--"])
+    if base.code or back.code:
+        return ["of commits that are not in this clone"]
+    lines = base.stdout.decode(errors="replace").splitlines()
+    behind = int(back.stdout)
+    told = f"{len(lines)} commits" if len(lines) != 1 else "1 commit"
+    more = [f"and {len(lines) - SHOWN_COMMITS} more"] if len(lines) > SHOWN_COMMITS else []
+    return [told + (f", {behind} taken back" if behind else ""), *lines[:SHOWN_COMMITS], *more]
+
+
+def _plain(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted({*before, *after}):
+        if key not in before:
+            yield f"plain     + {key}={after[key]}"
+        elif key not in after:
+            yield f"plain     - {key}"
+        elif before[key] != after[key]:
+            yield f"plain     ~ {key}: {before[key]} → {after[key]}"
+
+
+def _sealed(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
+    old, new = set(before.sealed if before else ()), set(after.sealed)
+    yield from (f"sealed    + {key}" for key in sorted(new - old))
+    yield from (f"sealed    - {key}" for key in sorted(old - new))
+    if before is None or before.config == after.config:
+        return
+    then, now = (sealed_lines(repo, after.environment, one.config) for one in (before, after))
+    if not then or not now:
+        yield "sealed    cannot be compared, this clone has not the commit of the release that runs"
+        return
+    yield from (f"sealed    ~ {key}" for key in sorted(old & new) if then.get(key) != now.get(key))
+
+
+def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> Iterator[str]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if new is None:
+            yield f"service   - {name}"
+        elif old is None:
+            yield f"service   + {name}, {new.replicas} replica{'s' if new.replicas != 1 else ''}"
+        else:
+            if old.replicas != new.replicas:
+                yield f"replicas  {name} {old.replicas} → {new.replicas}"
+            if old.module != new.module:
+                yield f"module    {name} {old.module} → {new.module}"
+            if (list(old.placement), old.resources) != (list(new.placement), new.resources):
+                yield f"placement or resources of {name}"
+            if old.keys != new.keys:
+                yield f"keys of {name}: {_names(old.keys, new.keys)}"
+
+
+def _names(before: Sequence[str], after: Sequence[str]) -> str:
+    gone, come = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    return ", ".join([f"+ {key}" for key in come] + [f"- {key}" for key in gone]) or "their order"
+
+
+def _edge(before: Release | None, after: Release) -> Iterator[str]:
+    old = dict(before.edge) if before else {}
+    if old != after.edge:
+        yield f"edge      {_port(old)} → {_port(after.edge)}" + (", which drops its connections" if old else "")
+
+
+def _port(edge: Mapping[str, object]) -> str:
+    return f"port {edge['port']} by {edge['image']}" if edge else "none"
+
+
+def _migration(before: Release | None, after: Release) -> Iterator[str]:
+    was = before.revision if before else ""
+    if after.revision != was:
+        yield f"migration {was or 'none'} → {after.revision}"

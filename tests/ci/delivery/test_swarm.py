@@ -1,0 +1,138 @@
+"""The swarm engine's parts: what a service looks like, what differs, which releases are kept; no engine needed."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from ci.delivery.engines.swarm import drifts, edges, records, specs
+from ci.delivery.engines.swarm.cluster import Cluster, Manager
+from ci.delivery.release import FAILED, HEALTHY, Release, Service
+
+
+class Networks:
+    """As much of an engine's API as a spec asks for."""
+
+    def networks(self, names: list[str]) -> list[dict[str, str]]:
+        """Return the one network that there is."""
+        return [{"Name": names[0], "Id": "net"}]
+
+    def configs(self, filters: object) -> list[dict[str, Any]]:
+        """Return none."""
+        return []
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster(cast("Manager", Networks()), "acme", "prod")
+
+
+@pytest.fixture
+def release() -> Release:
+    services = {
+        "api": Service("app", 2, ["LOG_LEVEL", "API_TOKENS"], "acme.prod.7.api", ["node.role==worker"]),
+        "worker": Service("worker", 1, ["SHUTDOWN_GRACE_SECONDS"], "acme.prod.7.worker", (), {"memory_mb": 64}),
+    }
+    plain = {"LOG_LEVEL": "info", "SHUTDOWN_GRACE_SECONDS": "42"}
+    edge = {"port": 8443, "image": "haproxy:2.6-bookworm"}
+    return Release("prod", 7, "abc", plain, ["API_TOKENS"], "me", "now", "sha256:1", services=services, edge=edge)
+
+
+def container(spec: dict[str, Any]) -> dict[str, Any]:
+    return dict(spec["TaskTemplate"]["ContainerSpec"])
+
+
+def test_a_service_gets_its_own_values(cluster: Cluster, release: Release) -> None:
+    """Plain values that name the service are its environment; the sealed ones are a file in memory, its bundle."""
+    api = container(specs.service(cluster, release, "api", {"acme.prod.7.api": "id"}))
+    worker = container(specs.service(cluster, release, "worker", {}))
+
+    assert ["LOG_LEVEL=info"] == api["Env"]
+    assert ["SHUTDOWN_GRACE_SECONDS=42"] == worker["Env"]
+    assert [("acme.prod.7.api", "id")] == [(one["SecretName"], one["SecretID"]) for one in api["Secrets"]]
+    assert "--bundle /run/secrets/bundle api app --port 8000 --sha abc --release 7" == " ".join(api["Args"])
+
+
+def test_a_service_is_locked_down(cluster: Cluster, release: Release) -> None:
+    """Nothing is writable but a small folder in memory, and no capability is left."""
+    api = container(specs.service(cluster, release, "api", {}))
+
+    assert (True, ["ALL"]) == (api["ReadOnly"], api["CapabilityDrop"])
+    assert ["tmpfs"] == [one["Type"] for one in api["Mounts"]]
+
+
+def test_a_replica_is_replaced_by_a_healthy_one(cluster: Cluster, release: Release) -> None:
+    """The new one comes first, the old one has its grace and five seconds more, and no virtual address."""
+    spec = specs.service(cluster, release, "worker", {})
+
+    assert ("start-first", "rollback") == (spec["UpdateConfig"]["Order"], spec["UpdateConfig"]["FailureAction"])
+    assert 47 * specs.SECOND == container(spec)["StopGracePeriod"]
+    assert {"Mode": "dnsrr"} == spec["EndpointSpec"]
+
+
+def test_placement_and_limits(cluster: Cluster, release: Release) -> None:
+    """What environments.yaml says of nodes and limits reaches the swarm in its own units."""
+    api, worker = (specs.service(cluster, release, name, {})["TaskTemplate"] for name in ("api", "worker"))
+
+    assert ["node.role==worker"] == api["Placement"]["Constraints"]
+    assert {"MemoryBytes": 64 * 1024 * 1024} == worker["Resources"]["Limits"]
+
+
+def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) -> None:
+    """A new release of the same shape has the same edge, so a deploy leaves it alone; a certificate changes it."""
+    name = edges.config_name(cluster, release)
+
+    assert name == edges.config_name(cluster, replace(release, number=8, sha="def"))
+    secure = replace(release, edge={**release.edge, "certificate": "tls"})
+    assert name != edges.config_name(cluster, secure)
+    assert "ssl crt /run/secrets/certificate" in edges.text(cluster, secure)
+    assert "tasks.acme-prod-api:8000" in edges.text(cluster, release)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"Extra": 1}, []),
+        ({"Mode": {"Replicated": {"Replicas": 3}}}, ["Mode.Replicated.Replicas"]),
+        ({"Mode": {}}, ["Mode.Replicated.Replicas"]),
+        ({"Env": ["A=2"]}, ["Env"]),
+        ({"Empty": None}, []),
+    ],
+)
+def test_only_what_we_set_is_compared(change: dict[str, Any], expected: list[str]) -> None:
+    """What the swarm adds by itself is no difference, and an empty value is none either."""
+    then = {"Mode": {"Replicated": {"Replicas": 2}}, "Env": ["A=1"], "Empty": []}
+
+    assert expected == list(edges.differences({**then, **change}, then))
+
+
+def test_a_value_put_in_by_hand_is_named_and_not_shown(cluster: Cluster, release: Release) -> None:
+    """Drift of an environment tells the variable's name alone: its value may be a secret."""
+    spec = specs.service(cluster, release, "api", {})
+    now = {
+        **spec,
+        "TaskTemplate": {**spec["TaskTemplate"], "ContainerSpec": {**container(spec), "Env": ["KEY=hush"]}},
+    }
+
+    told = list(drifts._service("api", now, spec))
+
+    assert ["api differs in its environment: KEY, LOG_LEVEL"] == told
+
+
+def test_retention(release: Release) -> None:
+    """The last ten healthy releases are kept with the failures among them; what is older goes."""
+    failed = f"{FAILED}: on purpose"
+    past = [replace(release, number=n, result=failed if n % 3 == 0 else HEALTHY) for n in range(1, 21)]
+
+    kept = [one.number for one in records.kept(past, 10)]
+
+    assert list(range(7, 21)) == kept
+    assert 10 == len([n for n in kept if n % 3])
+
+
+def test_releases_that_all_failed_are_kept(release: Release) -> None:
+    """Before the first healthy release nothing is forgotten."""
+    past = [replace(release, number=n, result=FAILED) for n in range(1, 15)]
+
+    assert past == records.kept(past, 10)

@@ -1,0 +1,36 @@
+"""A deploy that is killed behind one of its steps."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from ci.delivery import deploy
+from ci.ground.repo import Repo
+root, name, sha, last = sys.argv[1:]
+steps = []
+for step in deploy.STEPS:
+    steps.append(step)
+    if step.__name__ == last:
+        steps.append(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+deploy.STEPS = tuple(steps)
+deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha))
+"""
+
+
+def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str] | None = None) -> None:
+    """Deploy an environment in a process that kills itself when a step is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(root), name, sha, step],
+        cwd=ROOT,
+        env={**(environ or os.environ), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert -signal.SIGKILL == done.returncode, done.stderr.decode()

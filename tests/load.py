@@ -1,0 +1,95 @@
+"""Clients of three kinds that ask an edge, some hundred times a second: new connections, kept ones, slow requests."""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+SLOW_SECONDS = 0.5
+PAUSE_SECONDS = 0.004  # without one they would take the processors from what they watch
+
+
+@dataclass
+class Load:
+    """What was asked so far; `failed` says when and how, `releases` which ones answered."""
+
+    url: str
+    asked: int = 0
+    failed: list[str] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, kind: str, fault: str = "") -> None:
+        """Count one request."""
+        with self.guard:
+            self.asked += 1
+            if fault:
+                self.failed.append(f"{time.time():.2f} {kind}: {fault}")
+
+
+@contextmanager
+def upon(url: str) -> Iterator[Load]:
+    """Ask for as long as the block runs."""
+    load = Load(url)
+    threads = [threading.Thread(target=kind, args=[load]) for kind in (fresh, kept, slow)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load.done.set()
+        for thread in threads:
+            thread.join()
+
+
+def fresh(load: Load) -> None:
+    """Make a new connection for each request."""
+    while not load.done.is_set():
+        connection = _connection(load)
+        _ask(load, "fresh", connection, lambda: None)
+        connection.close()
+        time.sleep(PAUSE_SECONDS)
+
+
+def kept(load: Load) -> None:
+    """Keep one connection for as long as the server does."""
+    connection = _connection(load)
+    while not load.done.is_set():
+        if not _ask(load, "kept", connection, lambda: None):
+            connection.close()
+        time.sleep(PAUSE_SECONDS)
+    connection.close()
+
+
+def slow(load: Load) -> None:
+    """Take half a second to send each request."""
+    while not load.done.is_set():
+        connection = _connection(load)
+        _ask(load, "slow", connection, lambda: time.sleep(SLOW_SECONDS))
+        connection.close()
+
+
+def _connection(load: Load) -> http.client.HTTPConnection:
+    parts = urlsplit(load.url)
+    assert parts.hostname
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=15)
+
+
+def _ask(load: Load, kind: str, connection: http.client.HTTPConnection, pause: Callable[[], None]) -> bool:
+    """Ask once, note how it went, and say whether the connection may be used again."""
+    try:
+        connection.putrequest("POST", "/v1/notifications")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{")
+        pause()
+        connection.send(b"}")
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        load.note(kind, type(error).__name__)
+        return False
+    load.note(kind, "" if answer.status == http.HTTPStatus.UNAUTHORIZED else str(answer.status))
+    return not answer.will_close

@@ -1,0 +1,181 @@
+"""A project whose dev, staging and prod run on the swarm of this machine, and load upon its edge."""
+
+import json
+import os
+import secrets
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import docker
+import psutil
+import yaml
+
+from ci.ground import dotenv, ports
+from tests import checkouts, services
+
+PASSED = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone that is somebody's own, with servers that containers can reach."""
+
+    clone: checkouts.Clone
+    name: str
+    edges: Mapping[str, int]
+    databases: Mapping[str, str]
+
+    def inv(self, *words: str, text: str = "", code: int = 0) -> str:
+        """Run `inv` there."""
+        return self.clone.inv(*words, text=text, code=code)
+
+    def build(self, *words: str) -> None:
+        """Build HEAD's image; packages come from where, and past the proxy that, this machine has them."""
+        cache = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, check=True)
+        known = {"UV_SYSTEM_CERTS": "1", "UV_CACHE_DIR": cache.stdout.decode().strip()}
+        known |= {name: os.environ[name] for name in PASSED if name in os.environ}
+        argv = [sys.executable, "-m", "invoke", "build", *words]
+        done = subprocess.run(
+            argv, cwd=self.clone.repo.root, env=self.clone.environ() | known, capture_output=True, check=False
+        )
+        assert 0 == done.returncode, done.stderr.decode()
+
+    def commit(self, about: str) -> str:
+        """Commit everything and return the short SHA."""
+        checkouts.git(self.clone.repo.root, "add", "-A")
+        checkouts.git(self.clone.repo.root, "commit", "-qm", about)
+        words = ["git", "rev-parse", "--short=12", "HEAD"]
+        return (
+            subprocess.run(words, cwd=self.clone.repo.root, capture_output=True, check=True)
+            .stdout.decode()
+            .strip()
+        )
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the clone."""
+        (self.clone.repo.root / path).write_text(text)
+
+    def read(self, path: str) -> str:
+        """Read a file of the clone."""
+        return (self.clone.repo.root / path).read_text()
+
+    def url(self, environment: str) -> str:
+        """Return where the edge of an environment answers."""
+        return f"http://127.0.0.1:{self.edges[environment]}"
+
+    def service(self, environment: str, name: str) -> Any:
+        """Return a service as the engine has it."""
+        services: Any = docker.from_env().services
+        return services.get(f"{self.name}-{environment}-{name}")
+
+
+@contextmanager
+def project(folder: Path, postgres_url: str, redis_url: str, host: str = "") -> Iterator[Project]:
+    """Make the project; all that it started is stopped and removed at the end.
+
+    `host` is this machine's address to the containers, without it that on the bridge of this machine's engine.
+    """
+    name = f"t{secrets.token_hex(3)}"
+    clone = checkouts.clone(folder)
+    clone.inv("init", f"--name={name}")
+    with reachable(postgres_url, host) as postgres, reachable(redis_url, host) as redis:
+        databases = {one: services.new_database(postgres_url) for one in ENVIRONMENTS}
+        made = Project(clone, name, {one: ports.free() for one in ENVIRONMENTS}, databases)
+        _configure(made)
+        for number, one in enumerate(ENVIRONMENTS):
+            values = _values(
+                made, one, moved(databases[one], postgres), moved(services.numbered(redis_url, number), redis)
+            )
+            made.inv("encrypt", f"--env={one}", text=dotenv.render(values))
+        made.commit("make it ours")
+        try:
+            yield made
+        finally:
+            for one in ENVIRONMENTS:
+                made.inv("stop", f"--env={one}", "--purge", "--yes")
+            client: Any = docker.from_env()
+            for image in client.images.list(name):
+                for tag in [tag for tag in image.tags if tag.startswith(f"{name}:")]:
+                    client.images.remove(tag, force=True)
+
+
+def _configure(made: Project) -> None:
+    path = "config/environments.yaml"
+    document = yaml.safe_load(made.read(path))
+    for one in ENVIRONMENTS:
+        about = document["environments"][one]
+        about |= {"edge": {"port": made.edges[one], "image": "haproxy:2.6-bookworm"}, "soak_minutes": 0}
+    made.write(path, yaml.safe_dump(document, sort_keys=False))
+    for one in ENVIRONMENTS:
+        plain, _ = dotenv.parse(made.read(f"config/{one}.env").encode())
+        plain |= {"SHUTDOWN_GRACE_SECONDS": "10", "WORKER_CONCURRENCY": "2", "DATABASE_POOL_SIZE": "5"}
+        made.write(f"config/{one}.env", dotenv.render(plain))
+
+
+def _values(made: Project, environment: str, database: str, redis: str) -> dict[str, str]:
+    keys = made.clone.repo.schema.secrets()
+    return {key.name: checkouts.value(environment, key) for key in keys} | {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis,
+    }
+
+
+def moved(url: str, address: tuple[str, int]) -> str:
+    """Return a URL that leads to another host and port."""
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{user}@{address[0]}:{address[1]}").geturl()
+
+
+@contextmanager
+def reachable(url: str, host: str = "") -> Iterator[tuple[str, int]]:
+    """Pass on what containers send to the bridge's address, for our servers listen at loopback alone."""
+    port = urlsplit(url).port
+    assert port
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as there:
+                threading.Thread(target=_pass, args=[there, self.request], daemon=True).start()
+                _pass(self.request, there)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 128
+
+    with Server((host or gateway(), 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[0], server.server_address[1]  # type: ignore[misc]  # bytes only for AF_UNIX
+        server.shutdown()
+
+
+def _pass(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # one of the two has gone
+
+
+def gateway() -> str:
+    """Return this machine's address on the engine's bridge."""
+    return next(one.address for one in psutil.net_if_addrs()["docker0"] if one.family == socket.AF_INET)
+
+
+def version(url: str) -> dict[str, Any]:
+    """Return which release answers."""
+    with urllib.request.urlopen(f"{url}/version", timeout=5) as answer:
+        return dict(json.load(answer))
