@@ -207,6 +207,24 @@ def rollback(_context: Context, env: str, to: int = 0, yes: bool = False, why: s
 
 
 @verb
+def rotate(  # noqa: PLR0917, invoke makes options of them
+    _context: Context,
+    env: str,
+    key: str,
+    yes: bool = False,
+    commit: bool = False,
+    leaked: bool = False,
+    abort: bool = False,
+) -> None:
+    """Replace one secret everywhere without a gap; killed, it goes on; --abort goes back to the old value."""
+    from ci.ground import repo
+    from ci.rotation import rotate
+
+    wish = rotate.Wish(yes=yes, commit=commit, leaked=leaked)
+    (rotate.abort if abort else rotate.run)(repo.here(), env, key, wish)
+
+
+@verb
 def history(_context: Context, env: str = LOCAL) -> None:
     """Show an environment's releases; the one with * runs."""
     from ci.delivery import report

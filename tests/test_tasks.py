@@ -135,6 +135,6 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
     first = "accept build decrypt deploy drift edit encrypt history init logs parity promote propose"
-    second = "rollback run set status stop unlock"
+    second = "rollback rotate run set status stop unlock"
     grouped = "keys.rotate recipients.add recipients.list recipients.remove"
     assert f"{first} {second} {grouped}".split() == tasks

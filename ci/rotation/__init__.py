@@ -1,0 +1,1 @@
+"""Rotation: replacing one secret's value at its provider, in the file and in every replica."""

@@ -1,0 +1,236 @@
+"""A rotation, step by step. Killed anywhere, the same command goes on; the old value outlives confirm."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci.delivery import confirm as confirms
+from ci.delivery import deploy as deploys
+from ci.delivery import engines, smoke
+from ci.delivery import release as releases
+from ci.ground import command, console, errors
+from ci.ground.repo import LOCAL, Repo
+from ci.rotation import providers
+from ci.rotation import state as states
+from ci.rotation.state import NEW, OLD
+from ci.sealing import edit, environment
+from config import Secret
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for: `yes` confirms, `commit` commits what changes, `leaked` revokes before it deploys."""
+
+    yes: bool = False
+    commit: bool = False
+    leaked: bool = False
+
+
+@dataclass
+class Rotation:
+    """What the steps of one rotation share."""
+
+    repo: Repo
+    wish: Wish
+    state: states.State
+    provider: providers.Provider
+    job: providers.Job
+    new: Secret = field(default_factory=lambda: Secret(""))
+
+
+Step = Callable[[Rotation], str]
+
+
+def stage(rotation: Rotation) -> str:
+    """Have a new value made, keep both sealed, and make the new one valid beside the old one."""
+    if not rotation.new.reveal():
+        rotation.new = rotation.provider.make(rotation.job)
+        states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: rotation.new})
+    rotation.provider.admit(rotation.job, rotation.new)
+    return "a new value is at the provider"
+
+
+def probe(rotation: Rotation) -> str:
+    """Try the new value, read-only."""
+    if not rotation.provider.admits(rotation.job, rotation.new):
+        raise errors.ProviderError(
+            "the new value is refused", "inv rotate --abort goes back, the old one is valid"
+        )
+    return "the provider takes the new value"
+
+
+def seal(rotation: Rotation) -> str:
+    """Put the new value into the environment's file."""
+    return _put(rotation, rotation.new)
+
+
+def deploy(rotation: Rotation) -> str:
+    """Give the new value to every replica: the same image, a new release."""
+    rotation.state.release = _deploy(rotation)
+    return f"release {rotation.state.release} has the new value"
+
+
+def confirm(rotation: Rotation) -> str:
+    """See every replica of every service with the key run the new release, and a message go through."""
+    told = _confirmed(rotation)
+    if rotation.job.environment == LOCAL:
+        opened = environment.opened(rotation.repo, LOCAL)
+        told += f", {len(smoke.send(opened.plain, opened.sealed['API_TOKENS']))} messages arrived"
+    return told
+
+
+def revoke(rotation: Rotation) -> str:
+    """Make the old value invalid."""
+    rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new)
+    return "the old value is revoked"
+
+
+def prove(rotation: Rotation) -> str:
+    """See the old value refused and the new one taken."""
+    if rotation.provider.admits(rotation.job, rotation.job.old):
+        raise errors.ProviderError("the old value is still taken", "revoke it at the provider, then go on")
+    if not rotation.provider.admits(rotation.job, rotation.new):
+        raise errors.ProviderError("the new value is refused", "somebody revoked it; rotate with --leaked")
+    return "the old value is refused"
+
+
+def record(rotation: Rotation) -> str:
+    """Note who did it and when."""
+    path = states.record(rotation.repo, rotation.state)
+    if rotation.job.environment != LOCAL:
+        _commit(rotation, path, f"Record the rotation of {rotation.job.key}")
+    return f"noted in {path.relative_to(rotation.repo.root)}"
+
+
+STEPS: tuple[Step, ...] = (stage, probe, seal, deploy, confirm, revoke, prove, record)
+# After a leak the old value goes at once: what still uses it fails until the deploy is through.
+LEAKED: tuple[Step, ...] = (stage, probe, revoke, prove, seal, deploy, confirm, record)
+
+
+def run(repo: Repo, name: str, key: str, wish: Wish) -> None:
+    """Rotate one key of an environment, or go on with the rotation that is under way."""
+    provider = providers.of(providers.named(repo, name, key))
+    with states.alone(repo, name):
+        state = states.read(repo, name, key)
+        if state is None:
+            _warn(name, wish, provider)
+            state = states.begin(repo, name, key, leaked=wish.leaked)
+        elif state.aborting:
+            raise errors.RotationError(
+                "this rotation is being given up", "the same command with --abort ends that"
+            )
+        rotation = _made(repo, wish, state, provider)
+        _walk(rotation, LEAKED if state.leaked else STEPS)
+        states.end(repo, state)
+
+
+def abort(repo: Repo, name: str, key: str, wish: Wish) -> None:
+    """Go back to the old value; RotationError once that is revoked, or when nothing is under way."""
+    provider = providers.of(providers.named(repo, name, key))
+    with states.alone(repo, name):
+        state = states.read(repo, name, key)
+        if state is None:
+            raise errors.RotationError(
+                f"no rotation of {key} is under way in {name}", "there is nothing to give up"
+            )
+        rotation = _made(repo, wish, state, provider)
+        if not provider.admits(rotation.job, rotation.job.old):
+            raise errors.RotationError(
+                "the old value is revoked", "only forward: the same command without --abort"
+            )
+        state.aborting = True
+        states.write(repo, state)
+        _back(rotation)
+        states.end(repo, state)
+
+
+def _walk(rotation: Rotation, steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        if step.__name__ in rotation.state.done:
+            continue
+        begun = time.monotonic()
+        told = step(rotation)
+        rotation.state.done.append(step.__name__)
+        states.write(rotation.repo, rotation.state)
+        console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")
+
+
+def _back(rotation: Rotation) -> None:
+    """Bring the old value back everywhere before the new one goes."""
+    if rotation.new.reveal():
+        console.done("seal", _put(rotation, rotation.job.old))
+        if "seal" in rotation.state.done:  # a deploy may have begun
+            rotation.state.release = _deploy(rotation)
+            console.done("deploy", f"release {rotation.state.release} has the old value")
+            console.done("confirm", _confirmed(rotation))
+        rotation.provider.revoke(rotation.job, rotation.new, rotation.job.old)
+    rotation.provider.sweep(rotation.job)
+    console.done("abort", "the old value is in use, the new one is revoked")
+
+
+def _made(repo: Repo, wish: Wish, state: states.State, provider: providers.Provider) -> Rotation:
+    kept = states.held(repo, state)
+    old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
+    plain = environment.plain(repo, state.environment)
+    job = providers.Job(state.environment, state.key, plain, old, state.tag)
+    return Rotation(repo, wish, state, provider, job, kept.get(NEW, Secret("")))
+
+
+def _warn(name: str, wish: Wish, provider: providers.Provider) -> None:
+    """Say before the first step what will fail in the meantime, and have it confirmed."""
+    gap = "what runs with the old value fails until the deploy is through" if wish.leaked else provider.gap
+    if not gap:
+        return
+    console.say(f"gap: {gap}")
+    if not wish.yes:
+        confirms.typed(name, "there is a gap")
+
+
+def _put(rotation: Rotation, value: Secret) -> str:
+    repo, job = rotation.repo, rotation.job
+    edit.put(repo, job.environment, job.key, value.reveal())
+    path = repo.sealed(job.environment)
+    committed = job.environment != LOCAL and _commit(rotation, path, f"Rotate {job.key} of {job.environment}")
+    return f"sealed in {path.name}" + (", committed" if committed else "")
+
+
+def _commit(rotation: Rotation, path: Path, message: str) -> bool:
+    """Commit one file where that was asked for and it differs."""
+    if not rotation.wish.commit:
+        return False
+    git: list[str | Path] = ["git", "-C", rotation.repo.root]
+    command.run([*git, "add", "--", path])
+    if command.attempt([*git, "diff", "--cached", "--quiet", "--", path]).code == 0:
+        return False
+    command.run([*git, "commit", "--quiet", "-m", message, "--", path])
+    return True
+
+
+def _deploy(rotation: Rotation) -> int:
+    repo, name = rotation.repo, rotation.job.environment
+    runs = releases.current(engines.of(repo, name).history(repo, name))
+    if runs is None:
+        raise errors.NotRunningError(f"nothing runs in {name}", f"inv deploy --env={name}, then the same command")
+    sha = "" if name == LOCAL else runs.sha
+    return deploys.run(repo, name, deploys.Wish(sha=sha, yes=rotation.wish.yes)).release.number
+
+
+def _confirmed(rotation: Rotation) -> str:
+    """Count the healthy replicas of each service with the key; RotationError where one is missing or old."""
+    repo, name, number = rotation.repo, rotation.job.environment, rotation.state.release
+    engine = engines.of(repo, name)
+    current = releases.current(engine.history(repo, name))
+    if current is None or current.number < number:
+        raise errors.RotationError(f"release {number} is not the current one of {name}", "inv history shows why")
+    services = [one for one, about in current.services.items() if rotation.job.key in about.keys]
+    running = [one for one in engine.replicas(repo, name) if one.service in services]
+    for service in services:
+        mine = [one for one in running if one.service == service]
+        good = [one for one in mine if one.release == current.number and engine.healthy(one)]
+        if len(mine) != len(good) or len(good) < current.services[service].replicas:
+            what = (
+                f"{len(good)} of {current.services[service].replicas} replicas of {service} run release {number}"
+            )
+            raise errors.RotationError(f"{what}, {len(mine)} in all", f"inv status --env={name}, then go on")
+    return f"{len(running)} replicas of {', '.join(services)} run release {current.number}"
