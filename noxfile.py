@@ -45,10 +45,14 @@ def install(session: nox.Session, *locks: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, with every exception explained in pyproject.toml."""
+    """Style, with every exception explained in pyproject.toml; and the workflows, without one."""
     install(session, "dev")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    # Without shellcheck and pyflakes, which it would ask where a machine happens to have them. Neither it nor
+    # zizmor needs the network, and both fail when they find no workflow.
+    session.run(".tools/bin/actionlint", "-shellcheck=", "-pyflakes=", external=True)
+    session.run("zizmor", "--offline", "--persona=auditor", "--strict-collection", "--quiet", ".github")
 
 
 @nox.session
@@ -78,7 +82,7 @@ def parity(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs nothing but what is installed; servers are started by the tests."""
     install(session, "dev")
-    session.run("pytest", "-m", "not browser", *session.posargs)
+    session.run("pytest", "-m", "not browser and not engine", *session.posargs)
 
 
 @nox.session
@@ -86,6 +90,20 @@ def browser(session: nox.Session) -> None:
     """What a person sees, in a real Chromium; fails without one."""
     install(session, "dev")
     session.run("pytest", "-m", "browser", *session.posargs)
+
+
+@nox.session
+def engine(session: nox.Session) -> None:
+    """The image and the swarm, on a real Docker engine; fails without one."""
+    install(session, "dev")
+    session.run("pytest", "-m", "engine", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The stories on a real engine for long: 20 deploys and 20 rollbacks, a hundred thousand requests."""
+    install(session, "dev")
+    session.run("pytest", "-m", "engine", "-s", "tests/stories", *session.posargs, env={"LOCKSTEP_SOAK": "1"})
 
 
 @nox.session
@@ -124,4 +142,7 @@ def lock(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
-    session.log("not run: nox -s browser (needs Chromium), nox -s bench peers (want a quiet machine)")
+    session.log(
+        "not run: nox -s browser (needs Chromium), nox -s engine soak (need a Docker engine, which .ci/engine "
+        "starts), nox -s bench peers (want a quiet machine)"
+    )

@@ -450,7 +450,7 @@ GOOD: list[Change] = [
     put("SMTP_HOST", "smtp.staging.lockstep.example", "dev"),
     put("SMTP_HOST", "smtp.prod.lockstep.example", "staging"),
     # an environment that is everywhere; workflows that deploy all, or none
-    new_environment,
+    both(workflow(DEPLOYS.replace("prod]", "prod, qa]")), new_environment),
     workflow(DEPLOYS),
     workflow(
         f"{DEPLOYS.replace('[dev, staging, prod]', '[dev]')}      - run: inv drift --env=${{{{ inputs.name }}}}\n"

@@ -87,11 +87,11 @@ def test_every_tool_is_pinned_for_every_platform() -> None:
     pinned = toolchain.pins()
     sums = [sha256 for one in pinned for _, sha256 in one.files.values() if re.fullmatch("[0-9a-f]{64}", sha256)]
 
-    assert ["sops", "age", "gitleaks"] == [one.name for one in pinned]
+    assert ["sops", "age", "gitleaks", "actionlint"] == [one.name for one in pinned]
     assert all(platforms == one.files.keys() for one in pinned)
     assert all(one.version in name for one in pinned for name, _ in one.files.values())
     assert all(one.release.endswith(f"/v{one.version}") for one in pinned)
-    assert 12 == len(set(sums)) == len({name for one in pinned for name, _ in one.files.values()})
+    assert 16 == len(set(sums)) == len({name for one in pinned for name, _ in one.files.values()})
 
 
 def test_a_release_archive_is_unpacked(repo: Repo, mirror: Mirror, age: Age) -> None:
