@@ -5,8 +5,10 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ci.ground import ports
 from ci.ground.repo import Repo
@@ -60,13 +62,15 @@ class Clone:
     home: Path
     temp: Path
 
-    def inv(self, *words: str, text: str = "", code: int = 0) -> str:
+    def inv(
+        self, *words: str, text: str = "", code: int = 0, environ: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """Run `inv` there and return its stdout; the exit code must be `code`."""
         done = subprocess.run(
             [sys.executable, "-m", "invoke", *words],
             input=text.encode(errors="surrogateescape"),
             cwd=self.repo.root,
-            env=self.environ(),
+            env=self.environ() | dict(environ),
             capture_output=True,
             timeout=180,
             check=False,

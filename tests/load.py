@@ -1,12 +1,15 @@
-"""Clients of three kinds that ask an edge, some hundred times a second: new connections, kept ones, slow requests."""
+"""Clients of three kinds that ask an edge hundreds of times a second: new connections, kept ones, slow ones."""
 
 import http.client
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+import httpx
 
 SLOW_SECONDS = 0.5
 PAUSE_SECONDS = 0.004  # without one they would take the processors from what they watch
@@ -93,3 +96,41 @@ def _ask(load: Load, kind: str, connection: http.client.HTTPConnection, pause: C
         return False
     load.note(kind, "" if answer.status == http.HTTPStatus.UNAUTHORIZED else str(answer.status))
     return not answer.will_close
+
+
+@dataclass
+class Sent:
+    """The ids of the messages that were accepted, and what was said instead of a 202."""
+
+    accepted: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def messages(url: str, token: str, pause: float = 0.03) -> Iterator[Sent]:
+    """Submit an SMS every `pause` seconds for as long as the block runs, each once, never again."""
+    sent, done = Sent(), threading.Event()
+
+    def submit() -> None:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as client:
+            for number in itertools.count():
+                if done.wait(pause):
+                    return
+                message = {"channel": "sms", "to": "+14155550123", "body": f"number {number}"}
+                try:
+                    answer = client.post("/v1/notifications", json=message)
+                except httpx.HTTPError as error:
+                    sent.refused.append(type(error).__name__)
+                    continue
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    sent.accepted.append(answer.json()["id"])
+                else:
+                    sent.refused.append(str(answer.status_code))
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        done.set()
+        thread.join()

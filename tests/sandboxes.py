@@ -84,13 +84,18 @@ def spawn(folder: Path, given: object, *arguments: str, **options: Any) -> comma
 
 
 @contextmanager
-def running(folder: Path, key: str | None = None) -> Iterator[Sandbox]:
-    """Run a sandbox whose state is in a folder, wait until it is ready, and stop it in the end."""
+def running(folder: Path, key: str | None = None, host: str = "") -> Iterator[Sandbox]:
+    """Run a sandbox whose state is in a folder, wait until it is ready, and stop it in the end.
+
+    `host` is a further name by which it may be asked.
+    """
     key = key or f"SK{secrets.token_hex(16)}:{secrets.token_urlsafe()}"
     username, password = "lockstep", secrets.token_urlsafe()
     given = {"SMS_PROVIDER_API_KEY": key, "SMTP_USERNAME": username, "SMTP_PASSWORD": password}
     port, smtp_port = ports.free(), ports.free()
-    child = spawn(folder, given, "--port", str(port), "--smtp-port", str(smtp_port))
+    child = spawn(
+        folder, given, "--port", str(port), "--smtp-port", str(smtp_port), *(["--host", host] if host else [])
+    )
     url, log = f"http://127.0.0.1:{port}", folder / "log"
     try:
         _wait(url, child, log)

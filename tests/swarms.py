@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import psutil
 import yaml
 
 from ci.ground import dotenv, ports
-from tests import checkouts, services
+from tests import checkouts, sandboxes, services
+from tests.sandboxes import Sandbox
 
 PASSED = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -35,10 +36,15 @@ class Project:
     name: str
     edges: Mapping[str, int]
     databases: Mapping[str, str]
+    sandbox: Sandbox
 
-    def inv(self, *words: str, text: str = "", code: int = 0) -> str:
+    def inv(self, *words: str, **options: Any) -> str:
         """Run `inv` there."""
-        return self.clone.inv(*words, text=text, code=code)
+        return self.clone.inv(*words, **options)
+
+    def arrived(self) -> set[str]:
+        """Return the ids of the messages that the provider has."""
+        return {one["reference"] for one in self.sandbox.inbox()}
 
     def build(self, *words: str) -> None:
         """Build HEAD's image; packages come from where, and past the proxy that, this machine has them."""
@@ -50,6 +56,11 @@ class Project:
             argv, cwd=self.clone.repo.root, env=self.clone.environ() | known, capture_output=True, check=False
         )
         assert 0 == done.returncode, done.stderr.decode()
+
+    def token(self, environment: str) -> str:
+        """Return a token of the api."""
+        values, _ = dotenv.parse(self.inv("decrypt", f"--env={environment}").encode())
+        return values["API_TOKENS"].partition(",")[0]
 
     def commit(self, about: str) -> str:
         """Commit everything and return the short SHA."""
@@ -89,10 +100,15 @@ def project(folder: Path, postgres_url: str, redis_url: str, host: str = "") -> 
     name = f"t{secrets.token_hex(3)}"
     clone = checkouts.clone(folder)
     clone.inv("init", f"--name={name}")
-    with reachable(postgres_url, host) as postgres, reachable(redis_url, host) as redis:
+    with ExitStack() as stack:
+        (folder / "sandbox").mkdir()
+        sandbox = stack.enter_context(sandboxes.running(folder / "sandbox", host=host or gateway()))
+        postgres, redis, provider = (
+            stack.enter_context(reachable(url, host)) for url in (postgres_url, redis_url, sandbox.url)
+        )
         databases = {one: services.new_database(postgres_url) for one in ENVIRONMENTS}
-        made = Project(clone, name, {one: ports.free() for one in ENVIRONMENTS}, databases)
-        _configure(made)
+        made = Project(clone, name, {one: ports.free() for one in ENVIRONMENTS}, databases, sandbox)
+        _configure(made, moved(sandbox.url, provider))
         for number, one in enumerate(ENVIRONMENTS):
             values = _values(
                 made, one, moved(databases[one], postgres), moved(services.numbered(redis_url, number), redis)
@@ -110,7 +126,7 @@ def project(folder: Path, postgres_url: str, redis_url: str, host: str = "") -> 
                     client.images.remove(tag, force=True)
 
 
-def _configure(made: Project) -> None:
+def _configure(made: Project, provider: str) -> None:
     path = "config/environments.yaml"
     document = yaml.safe_load(made.read(path))
     for one in ENVIRONMENTS:
@@ -120,6 +136,7 @@ def _configure(made: Project) -> None:
     for one in ENVIRONMENTS:
         plain, _ = dotenv.parse(made.read(f"config/{one}.env").encode())
         plain |= {"SHUTDOWN_GRACE_SECONDS": "10", "WORKER_CONCURRENCY": "2", "DATABASE_POOL_SIZE": "5"}
+        plain |= {"SMS_PROVIDER": "sandbox", "SMS_PROVIDER_URL": provider, "DELIVERY_BACKOFF_SECONDS": "0.5"}
         made.write(f"config/{one}.env", dotenv.render(plain))
 
 
@@ -128,14 +145,15 @@ def _values(made: Project, environment: str, database: str, redis: str) -> dict[
     return {key.name: checkouts.value(environment, key) for key in keys} | {
         "DATABASE_URL": database,
         "REDIS_URL": redis,
+        "SMS_PROVIDER_API_KEY": made.sandbox.key,
     }
 
 
 def moved(url: str, address: tuple[str, int]) -> str:
     """Return a URL that leads to another host and port."""
     parts = urlsplit(url)
-    user = parts.netloc.rpartition("@")[0]
-    return parts._replace(netloc=f"{user}@{address[0]}:{address[1]}").geturl()
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}{address[0]}:{address[1]}").geturl()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from ci.delivery import confirm as confirms
@@ -116,7 +116,9 @@ def smoke(deploy: Deploy) -> str | None:
     try:
         return smokes.ask(url, deploy.release)
     except errors.SmokeError as error:
-        said = list(deploy.engine.logs(deploy.repo, deploy.name, None, follow=False))
+        said: list[str] = []
+        with suppress(errors.LockstepError):  # what is known of the edge must not hide that it does not answer
+            said = list(deploy.engine.logs(deploy.repo, deploy.name, "edge", follow=False))
         raise errors.SmokeError(str(error), error.hint, said[-LAST_LINES:]) from None
 
 

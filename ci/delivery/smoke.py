@@ -54,13 +54,12 @@ def ask(url: str, release: Release) -> str:
 def _version(url: str) -> str:
     trusted = ssl.create_default_context()  # what this machine trusts, SSL_CERT_FILE too
     try:
-        with httpx.Client(
-            timeout=5, trust_env=False, verify=trusted
-        ) as client:  # a connection of its own each time
+        # A connection of its own each time, past any proxy.
+        with httpx.Client(timeout=5, trust_env=False, verify=trusted) as client:
             answer = client.get(f"{url}/version")
             return f"release {answer.json()['release']}" if answer.is_success else str(answer.status_code)
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        return type(error).__name__
+        return f"{type(error).__name__}: {error}"
 
 
 def send(plain: Mapping[str, str], tokens: Secret) -> list[Delivery]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import subprocess
 import sys
 import time
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import pytest
+import trustme
 
 from ci.ground import dotenv, errors, ports
-from tests import kills, load, swarms
+from tests import kills, load, services, swarms
 from tests.stories.test_failed_deploys import BAD_MIGRATION
 from tests.swarms import Project
 
 pytestmark = pytest.mark.engine
+LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
+ROUNDS, ENOUGH = (20, 100_000) if LONG else (1, 1_000)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_u
 
 def release(project: Project, name: str = "dev") -> int:
     return int(swarms.version(project.url(name))["release"])
+
+
+def sha_of(project: Project) -> str:
+    """Return the commit whose image runs in dev."""
+    return str(swarms.version(project.url("dev"))["sha"])
 
 
 def names(project: Project, kind: str) -> set[str]:
@@ -83,6 +93,88 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
     assert 4 == project.inv("status", "--env=prod").count(" ready ") - 1
 
 
+def test_deploys_and_rollbacks_under_load(project: Project) -> None:
+    """New images, new values and the way back, again and again: every request is answered by a whole release."""
+    shas = [sha_of(project), another(project)]
+    with load.upon(project.url("dev")) as asked, load.messages(project.url("dev"), project.token("dev")) as sent:
+        for number in range(ROUNDS):
+            tweak(project, "dev")
+            project.inv("deploy", "--env=dev", f"--sha={shas[(number + 1) % 2]}")
+            project.inv("rollback", "--env=dev")
+
+    services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
+    told = f"{ROUNDS} deploys, {ROUNDS} rollbacks, {asked.asked} requests, {len(asked.failed)} failed"
+    print(f"{told}; {len(sent.accepted)} messages accepted, {len(sent.refused)} refused, all arrived")  # noqa: T201
+    assert ([], []) == (asked.failed, sent.refused)
+    assert asked.asked >= ENOUGH
+
+
+def another(project: Project) -> str:
+    """Commit and build another image."""
+    with (project.clone.repo.root / "app/__init__.py").open("a") as file:
+        file.write("# another\n")
+    sha = project.commit("another image")
+    project.build()
+    return sha
+
+
+def test_a_worker_is_replaced_between_two_messages(project: Project) -> None:
+    """What is accepted while workers come and go is delivered once: none lost, none handed over twice."""
+    log = project.sandbox.log
+    with load.messages(project.url("dev"), project.token("dev")) as sent:
+        for _ in range(2):
+            tweak(project, "dev")
+            project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}")
+
+    services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
+    print(f"{len(sent.accepted)} messages accepted, {len(sent.refused)} refused")  # noqa: T201
+    assert [] == sent.refused
+    assert len(sent.accepted) > 100
+    assert 0 == log.read_text().count("was delivered before")
+
+
+def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -> None:
+    """A certificate that the swarm keeps is the edge's; a deploy that does not trust what it meets there fails."""
+    authority, name = trustme.CA(), f"{project.name}-tls"
+    made = authority.issue_cert("127.0.0.1")
+    pair = b"".join(one.bytes() for one in (*made.cert_chain_pems, made.private_key_pem))
+    subprocess.run(["docker", "secret", "create", name, "-"], input=pair, check=True, capture_output=True)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    path = "config/environments.yaml"
+    text = project.read(path)
+    port = f"port: {project.edges['dev']}"
+    project.write(path, text.replace(port, f"{port}\n      certificate: {name}"))
+    project.commit("tls")
+    trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+
+    refused = project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}", code=errors.SmokeError.code)
+    project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}", environ=trusting)
+
+    url = f"https://127.0.0.1:{project.edges['dev']}/version"
+    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    answer = httpx.get(url, verify=context).json()
+    assert "does not answer with release" in refused
+    assert answer["release"] > 1
+    project.write(path, text)
+    project.commit("no tls")
+    project.inv("deploy", "--env=dev", f"--sha={answer['sha']}")
+    subprocess.run(["docker", "secret", "rm", name], check=True, capture_output=True)
+
+
+def test_the_edge_counts(project: Project) -> None:
+    """Its metrics are for those in its network, not for the public port."""
+    client: Any = docker.from_env()
+    labels = [f"lockstep.project={project.name}", "lockstep.environment=dev", "lockstep.service=api"]
+    api = client.containers.list(filters={"label": labels})[0]
+    program = f"import urllib.request as r; print(r.urlopen('http://{project.name}-dev-edge:8404/metrics').read())"
+
+    seen = api.exec_run(["python", "-c", program]).output.decode()
+    public = httpx.get(f"{project.url('dev')}/metrics").text
+
+    assert "haproxy_backend_http_responses_total" in seen
+    assert "haproxy_" not in public
+
+
 def crash(project: Project) -> str:
     text = project.read("worker/__main__.py")
     project.write(
@@ -106,7 +198,7 @@ def secret(project: Project) -> str:
     url = re.sub(r":[^:@/]*@", f":{password}@", values["REDIS_URL"])
     project.inv("set", "--env=dev", "--key=REDIS_URL", text=url)
     project.commit("a bad secret")
-    return str(swarms.version(project.url("dev"))["sha"])
+    return sha_of(project)
 
 
 def missing(project: Project) -> str:
@@ -156,7 +248,7 @@ def test_a_failed_deploy_under_load(project: Project, restored: None, fault: obj
 )
 def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) -> None:
     """After SIGKILL behind any step the next deploy ends with one release, no lost lock and no orphan secret."""
-    sha = swarms.version(project.url("dev"))["sha"]
+    sha = sha_of(project)
     tweak(project, "dev")
     kills.deploy(project.clone.repo.root, "dev", sha, step, project.clone.environ())
     tweak(project, "dev")
@@ -181,7 +273,7 @@ def rows(project: Project, name: str) -> list[str]:
 def test_two_deploys_at_once(project: Project) -> None:
     """The second is told by name who is at work, and the first gets through."""
     tweak(project, "dev")
-    sha = swarms.version(project.url("dev"))["sha"]
+    sha = sha_of(project)
     first = subprocess.Popen(
         [sys.executable, "-m", "invoke", "deploy", "--env=dev", f"--sha={sha}"],
         cwd=project.clone.repo.root,
@@ -205,13 +297,17 @@ def test_two_deploys_at_once(project: Project) -> None:
         ("update -d --image P:by-hand P-dev-worker", "worker differs in its image"),
         ("scale -d P-dev-worker=2", "worker has 2 replicas, 1 wanted"),
         ("rm P-dev-worker", "worker does not run"),
-        ("update -d --secret-rm P.dev.N.worker P-dev-worker", "worker differs in its secrets"),
+        # Else the swarm itself would go back, to what has the secret.
+        (
+            "update -d --update-failure-action=pause --secret-rm P.dev.N.worker P-dev-worker",
+            "worker differs in its secrets",
+        ),
         ("update -d --publish-add mode=host,published=FREE,target=8404 P-dev-edge", "edge differs in its ports"),
     ],
 )
 def test_a_hand_edit_is_found_and_put_right(project: Project, edit: str, told: str) -> None:
     """What was changed by hand is named with exit code 1, and a deploy of the same puts it right."""
-    number = project.inv("history", "--env=dev").splitlines()[1].split()[0]
+    number = str(release(project))
     subprocess.run(["docker", "tag", f"{project.name}:{sha_of(project)}", f"{project.name}:by-hand"], check=True)
     words = (
         edit.replace("P-", f"{project.name}-").replace("P:", f"{project.name}:").replace("P.", f"{project.name}.")
@@ -226,21 +322,18 @@ def test_a_hand_edit_is_found_and_put_right(project: Project, edit: str, told: s
     assert "all that runs is as release" in project.inv("drift", "--env=dev")
 
 
-def sha_of(project: Project) -> str:
-    return project.inv("history", "--env=dev").splitlines()[1].split()[2]
-
-
 def test_a_container_started_by_hand_is_found(project: Project) -> None:
-    """A container with our labels that belongs to no service is drift."""
+    """A container with our labels that belongs to no service is drift, and a deploy takes it away."""
     labels = {"lockstep.project": project.name, "lockstep.environment": "dev"}
     stray = docker.from_env().containers.run(
-        "python:3.11-slim-bookworm", ["sleep", "60"], detach=True, labels=labels, remove=True
+        "python:3.11-slim-bookworm", ["sleep", "600"], detach=True, labels=labels, remove=True
     )
 
     shown = project.inv("drift", "--env=dev", code=1)
-    stray.kill()
+    project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}")
 
     assert f"container {stray.name} was started by hand" in shown
+    assert "all that runs is as release" in project.inv("drift", "--env=dev")
 
 
 def test_no_secret_is_seen(project: Project) -> None:

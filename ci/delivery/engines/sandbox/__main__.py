@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from ci.delivery.engines.sandbox.api import Sandbox, app
 from ci.delivery.engines.sandbox.keys import Keys
@@ -43,7 +44,7 @@ def main() -> None:
             log.warning("key %s of the environment was revoked, or has another secret", name)
         sink = Sink(sandbox.inbox, given["SMTP_USERNAME"], given["SMTP_PASSWORD"])
         http = socket.socket(fileno=options.fd) if options.fd is not None else listen(options.port)
-        asyncio.run(serve(sandbox, sink, http, listen(options.smtp_port)))
+        asyncio.run(serve(app(sandbox, options.host), sink, http, listen(options.smtp_port)))
 
 
 def arguments() -> argparse.Namespace:
@@ -52,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True, help="of the provider's API and the inbox")
     parser.add_argument("--smtp-port", type=int, required=True, help="of the mail server")
     parser.add_argument("--state", type=Path, required=True, help="the file that keeps the API keys, as hashes")
+    parser.add_argument("--host", action="append", default=[], help="another name by which it may be asked")
     parser.add_argument("--fd", type=int, help="a descriptor that listens already, instead of --port")
     return parser.parse_args()
 
@@ -78,10 +80,10 @@ def listen(port: int) -> socket.socket:
         raise errors.PortInUseError(f"port {port} cannot be had", hint) from None
 
 
-async def serve(sandbox: Sandbox, sink: Sink, http: socket.socket, mail: socket.socket) -> None:
+async def serve(made: FastAPI, sink: Sink, http: socket.socket, mail: socket.socket) -> None:
     """Serve both sides until a signal; what is still being sent then is cut off."""
     server = await asyncio.get_running_loop().create_server(sink.protocol, sock=mail)
-    config = uvicorn.Config(app(sandbox), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(made, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     try:
         await uvicorn.Server(config).serve(sockets=[http])
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -88,6 +89,7 @@ async def send(
     message = sandbox.inbox.sms(idempotency_key)
     if message:
         response.headers["Idempotent-Replayed"] = "true"
+        log.info("sms %s was delivered before", message.id)
     else:
         message = sandbox.inbox.add(SMS, to=sms.to, sender=sms.sender, body=sms.body, reference=idempotency_key)
         log.info("sms %s delivered", message.id)
@@ -162,13 +164,13 @@ async def ready() -> dict[str, str]:
     return {"status": "ready"}
 
 
-def app(sandbox: Sandbox) -> FastAPI:
-    """Return the application; it answers to this machine's names alone, so that no website can rebind its own."""
+def app(sandbox: Sandbox, hosts: Sequence[str] = ()) -> FastAPI:
+    """Return the application; it answers to this machine's names and `hosts`; no website can rebind its own."""
     made = FastAPI(openapi_url=None)
     made.state.sandbox = sandbox
     made.include_router(provider)
     made.include_router(people)
-    made.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", *hosts])
     made.add_exception_handler(HTTPException, _error)
     made.add_exception_handler(RequestValidationError, _unprocessable)
     return made
