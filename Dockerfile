@@ -17,18 +17,23 @@ RUN python -c "import alembic.config, alembic.script, cerberus, dramatiq.brokers
     phonenumbers, prometheus_client, psycopg, sqlalchemy.dialects.postgresql.psycopg, sqlalchemy.orm, structlog, \
     twilio.rest, uvicorn.lifespan.on, uvicorn.loops.uvloop, uvicorn.protocols.http.httptools_impl, yaml"
 
-FROM ${BASE}
-ENV PYTHONPATH=/srv:/opt/site-packages PYTHONUNBUFFERED=1
+FROM ${BASE} AS code
 WORKDIR /srv
-COPY --from=packages /opt/site-packages /opt/site-packages
 COPY config config
 COPY model model
 COPY app app
 COPY worker worker
 RUN python -m compileall -q .
+
+FROM ${BASE}
+ENV PYTHONPATH=/srv:/opt/site-packages PYTHONUNBUFFERED=1
+WORKDIR /srv
 USER 10001:10001
 EXPOSE 8000
 # The worker answers there with --health-port 8000. An engine that knows of readiness asks in its own way.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-ISc", "import socket, sys; s = socket.create_connection(('127.0.0.1', 8000), 4); s.sendall(b'GET /readyz HTTP/1.0\\r\\n\\r\\n'); sys.exit(b' 200 ' not in s.recv(64))"]
 ENTRYPOINT ["python", "-m", "config.entry"]
+COPY --from=packages /opt/site-packages /opt/site-packages
+# All that differs from commit to commit is the last layer, so that it is the one that has to be looked at.
+COPY --from=code /srv /srv

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 from docker import DockerClient
 from docker import errors as refusals
@@ -132,29 +132,39 @@ def _committed(source: Source) -> None:
 
 
 def _built(engine: DockerClient, source: Source) -> Built:
-    with source.context(engine.version()["Arch"]) as context:
-        try:
-            image, _ = engine.images.build(
-                fileobj=context,
-                custom_context=True,
-                labels=labels(source),
-                rm=True,
-                forcerm=True,
-                timeout=docker.PATIENCE_SECONDS,
-            )
-        except refusals.BuildError as error:
-            if docker.image(engine, source.base) is None:
-                hint = f"docker pull {source.base}, or docker load it from a machine that has it"
-                raise errors.BaseImageError(f"the engine has no {source.base}", hint, [error.msg]) from None
-            said = "".join(step.get("stream", "") for step in error.build_log).splitlines()
-            raise _fault([*said[-LAST_LINES:], str(error.msg)]) from None
+    """Build a commit's image on the packages of its lock file, which are an image of their own, made once."""
+    machine = engine.version()["Arch"]
+    packages = f"{source.repo.environments.project}:packages-{source.stage(machine)}"
+    if docker.image(engine, packages) is None:
+        with source.context(machine) as context:
+            _run(engine, source, context, target="packages", tag=packages)
+    with source.context(machine, packages) as context:
+        return _run(engine, source, context, labels=labels(source))
+
+
+def _run(engine: DockerClient, source: Source, context: IO[bytes], **options: Any) -> Built:
+    try:
+        image, _ = engine.images.build(
+            fileobj=context,
+            custom_context=True,
+            rm=True,
+            forcerm=True,
+            timeout=docker.PATIENCE_SECONDS,
+            **options,
+        )
+    except refusals.BuildError as error:
+        if docker.image(engine, source.base) is None:
+            hint = f"docker pull {source.base}, or docker load it from a machine that has it"
+            raise errors.BaseImageError(f"the engine has no {source.base}", hint, [error.msg]) from None
+        said = "".join(step.get("stream", "") for step in error.build_log).splitlines()
+        raise _fault([*said[-LAST_LINES:], str(error.msg)]) from None
     return image
 
 
 def _inspected(engine: DockerClient, repo: Repo, commit: str, image: Built) -> None:
     """Inspect an image and write down what it is made of; one that is refused is removed."""
     try:
-        found = inspect(repo, image)
+        found = inspect(repo, engine, image)
     except errors.UncleanImageError:
         for each in image.tags or [str(image.id)]:
             engine.images.remove(each, force=True)

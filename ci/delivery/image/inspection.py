@@ -1,19 +1,22 @@
 """What an image holds: looked at, layer by layer, before it may get its tag."""
 
+import hashlib
 import json
 import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from docker import DockerClient
 from docker.models.images import Image as Built
 
 from ci.delivery.image import parts
 from ci.gates.leaks import check_image
-from ci.ground import errors
+from ci.ground import errors, files
 from ci.ground.repo import Repo
 
 # A pattern of paths and what is wrong with them; the services' own code stands in srv/.
@@ -25,34 +28,50 @@ FORBIDDEN: Mapping[str, str] = {
     r"(^|/)bin/(gitleaks|sops|age|age-keygen|uv)$": "a tool",
     r"(^|/)\.cache/(pip|uv)/": "a cache",
 }
+# What a layer is looked at by.
+RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools.toml")
+# How the engine's history tells of steps that make no layer, and of a copy into /srv.
+_NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
+_COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
 ENTRY = ["python", "-m", "config.entry"]
 
 
 @dataclass
 class Seen:
-    """What was found: lines that say what is wrong, and what the image is made of."""
+    """What was found: lines that say what is wrong, and what each layer, by its digest, is made of."""
 
     wrong: list[str] = field(default_factory=list)
-    found: set[parts.Part] = field(default_factory=set)
+    layers: dict[str, set[parts.Part]] = field(default_factory=dict)
 
 
-def inspect(repo: Repo, image: Built) -> set[parts.Part]:
-    """Return what an image is made of; UncleanImageError when it holds what no image may hold."""
+def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
+    """Return what an image is made of; UncleanImageError when it holds what no image may hold.
+
+    A layer that was found clean here before is not looked at again: its digest is that of its content.
+    """
     seen = Seen(wrong=configured(repo, image.attrs["Config"], image.history()))
-    with tempfile.TemporaryDirectory(prefix="lockstep-image-") as folder:
-        path = Path(folder) / "image.tar"
-        with path.open("wb") as file:
-            for chunk in image.save():
-                file.write(chunk)
-        _look(path, seen)
-        seen.wrong += [f"{one.place}: {one.message} ({one.rule})" for one in check_image(path, repo)]
+    digests = image.attrs["RootFS"]["Layers"]
+    for digest in digests:
+        if (found := _clean(repo, digest)) is not None:
+            seen.layers[digest] = found
+    fresh = [digest for digest in digests if digest not in seen.layers]
+    if fresh:
+        with tempfile.TemporaryDirectory(prefix="lockstep-image-") as folder:
+            unpacked = Path(folder) / "layers"
+            if fresh == digests[-1:] and _is_code(image.history()):
+                _look_at_code(engine, image, unpacked / "code.tar", digests[-1], seen)
+            else:
+                _look_at_all(image, unpacked, set(fresh), seen)
+            seen.wrong += [f"{one.place}: {one.message} ({one.rule})" for one in check_image(unpacked, repo)]
     if seen.wrong:
         raise errors.UncleanImageError(
             f"the image holds what no image may hold, {len(seen.wrong)} findings",
             "it was removed: take them out of the commit, and replace what leaked",
             sorted(seen.wrong)[:30],
         )
-    return seen.found
+    for digest in fresh:
+        files.replace(_note(repo, digest), parts.dumps(seen.layers[digest]))
+    return set().union(*seen.layers.values())
 
 
 def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str, Any]]) -> list[str]:
@@ -77,15 +96,72 @@ def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str,
     return wrong
 
 
-def _look(path: Path, seen: Seen) -> None:
-    """Walk through the files of every layer."""
+def _is_code(history: list[Mapping[str, Any]]) -> bool:
+    """Say whether the last layer is a plain copy into /srv: then it holds what is there, and hides nothing."""
+    steps = (str(step["CreatedBy"]) for step in history)
+    last = next(step for step in steps if not _NO_LAYER.match(step))
+    return bool(_COPIED.fullmatch(last))
+
+
+def _look_at_code(engine: DockerClient, image: Built, path: Path, digest: str, seen: Seen) -> None:
+    """Look at /srv as a container would have it: to save the whole image for this takes as long as to build it."""
+    container = engine.containers.create(image)
+    try:
+        chunks, _ = container.get_archive("/srv")
+        _put(path, b"".join(chunks))
+    finally:
+        container.remove()
+    with tarfile.open(path) as opened:
+        seen.layers[digest] = _contents(opened, seen)
+
+
+def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Seen) -> None:
+    """Look at the layers with these digests; they and the configuration then lie in the folder."""
+    path = folder.parent / "image.tar"
+    with path.open("wb") as file:
+        for chunk in image.save():
+            file.write(chunk)
     with tarfile.open(path) as archive:
-        manifest = json.load(_opened(archive, "manifest.json"))
-        for layer in manifest[0]["Layers"]:
-            with tarfile.open(fileobj=_opened(archive, layer)) as files:
-                for name, content in _files(files):
-                    seen.wrong += [f"{name}: {what}" for rule, what in FORBIDDEN.items() if re.search(rule, name)]
-                    seen.found.update(_parts(name, content))
+        manifest = json.load(_opened(archive, "manifest.json"))[0]
+        config = _opened(archive, manifest["Config"]).read()
+        _put(folder / "config.json", config)
+        for digest, name in zip(json.loads(config)["rootfs"]["diff_ids"], manifest["Layers"], strict=True):
+            if digest in digests:
+                layer = folder / digest.replace(":", "-") / "layer.tar"
+                _put(layer, _opened(archive, name).read())
+                with tarfile.open(layer) as opened:
+                    seen.layers[digest] = _contents(opened, seen)
+
+
+def _contents(layer: tarfile.TarFile, seen: Seen) -> set[parts.Part]:
+    found: set[parts.Part] = set()
+    for name, content in _files(layer):
+        seen.wrong += [f"{name}: {what}" for rule, what in FORBIDDEN.items() if re.search(rule, name)]
+        found.update(_parts(name, content))
+    return found
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _clean(repo: Repo, digest: str) -> set[parts.Part] | None:
+    """Return what a layer is made of that was found clean by the same rules, if it was."""
+    path = _note(repo, digest)
+    return parts.loads(path.read_text()) if path.exists() else None
+
+
+def _note(repo: Repo, digest: str) -> Path:
+    """Return where it stands that a layer is clean; another rule, schema or scanner is another place."""
+    made = hashlib.sha256()
+    for place in RULES:
+        for path in sorted((repo.root / place).rglob("*.py")) or [repo.root / place]:
+            made.update(path.read_bytes() if path.exists() else b"")
+    folder = repo.state / "inspected" / made.hexdigest()[:16]
+    repo.state.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{digest.partition(':')[2]}.json"
 
 
 def _files(layer: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:

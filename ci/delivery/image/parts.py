@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.parser import Parser
 from urllib.parse import quote
 
@@ -37,6 +37,16 @@ def debian(status: str) -> Iterable[Part]:
         about = Parser().parsestr(paragraph, headersonly=True)
         if "installed" in str(about["Status"]).split():
             yield Part("deb", str(about["Package"]), str(about["Version"]))
+
+
+def dumps(parts: Iterable[Part]) -> str:
+    """Return the parts as JSON."""
+    return json.dumps([asdict(part) for part in sorted(parts)])
+
+
+def loads(text: str) -> set[Part]:
+    """Return the parts that `dumps` wrote."""
+    return {Part(**one) for one in json.loads(text)}
 
 
 def document(image: str, tag: str, when: str, parts: Iterable[Part]) -> str:

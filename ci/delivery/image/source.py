@@ -21,6 +21,7 @@ from ci.ground.repo import Repo
 LOCK = "requirements/services.txt"
 PACKAGES = "packages"
 _BASE = re.compile(r"^ARG BASE=(\S*?python:(\d+\.\d+)\S*)$", re.MULTILINE)
+_STAGE = re.compile(r"^FROM \S+ AS packages$.*?(?=^FROM )", re.MULTILINE | re.DOTALL)
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # the engine's words for them, and the wheels'
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_CACHE_DIR", "PIP_INDEX_URL", "UV_SYSTEM_CERTS")
 
@@ -69,22 +70,38 @@ class Source:
         """Return the paths that the image would hold and that differ from HEAD in the tree, new ones too."""
         return [path for path in git.differing(self.repo.root) if not self._ignored(path)]
 
-    def context(self, machine: str) -> IO[bytes]:
-        """Return the build's context as a tar: the same bytes for the same commit and packages."""
-        packages = self._packages(machine)
+    def stage(self, machine: str) -> str:
+        """Return a name for what the Dockerfile's stage `packages` gives: of the same lock file, the same."""
+        stage = _STAGE.search(self.text("Dockerfile"))
+        parts = (self.files[LOCK][1], self._platform(machine).encode(), self.base.encode())
+        return hashlib.sha256(b"\0".join((*parts, (stage[0] if stage else "").encode()))).hexdigest()[:16]
+
+    def context(self, machine: str, packages: str = "") -> IO[bytes]:
+        """Return the build's context as a tar: the same bytes for the same commit and packages.
+
+        `packages` names an image that was made of the stage of this name, which then stands in its place.
+        """
         spooled = tempfile.TemporaryFile()  # noqa: SIM115, the caller closes it
         with tarfile.open(fileobj=spooled, mode="w") as archive:
-            for member, content in self.files.values():
+            for name, (member, content) in self.files.items():
+                if packages and name == "Dockerfile":
+                    content = _STAGE.sub(f"FROM {packages} AS packages\n\n", content.decode()).encode()  # noqa: PLW2901
+                    member.size = len(content)
                 archive.addfile(_plain(member), io.BytesIO(content))
-            for path in sorted(packages.rglob("*")):
-                archive.add(path, f"{PACKAGES}/{path.relative_to(packages)}", recursive=False, filter=_plain)
+            if not packages:
+                folder = self._packages(machine)
+                for path in sorted(folder.rglob("*")):
+                    archive.add(path, f"{PACKAGES}/{path.relative_to(folder)}", recursive=False, filter=_plain)
         spooled.seek(0)
         return spooled
+
+    def _platform(self, machine: str) -> str:
+        return f"{_MACHINES.get(machine, machine)}-manylinux_2_28"
 
     def _packages(self, machine: str) -> Path:
         """Return the folder of the installed packages; it is made once for a lock file, an engine and a Python."""
         lock, python = self.files[LOCK][1], self._base[2]
-        platform = f"{_MACHINES.get(machine, machine)}-manylinux_2_28"
+        platform = self._platform(machine)
         key = hashlib.sha256(lock + platform.encode() + python.encode()).hexdigest()[:16]
         folder = self.repo.state / PACKAGES / key
         if folder.exists():

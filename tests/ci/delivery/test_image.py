@@ -275,3 +275,27 @@ def test_ignores_reads_comments_and_exceptions() -> None:
     ignored = source.ignores("# all\n*\n!app\n\napp/*.env\n")
 
     assert [True, False, False, True] == [ignored(one) for one in ("x", "app/y", "app/y/z", "app/y.env")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [
+        (["LABEL a=b", "COPY dir:12ab in /srv "], True),
+        (["COPY dir:12ab in /srv", "COPY dir:34cd in /opt/site-packages"], True),
+        (["COPY dir:12ab in /"], False),
+        (["COPY multi:12ab in /srv/app"], False),
+        (["LABEL a=b", "ADD file:12ab in /srv"], False),
+    ],
+)
+def test_the_last_layer_is_told_by_its_step(steps: list[str], code: bool) -> None:  # noqa: FBT001
+    """Only a copy of a folder into /srv is looked at there alone; after any other step all layers are."""
+    history = [
+        {"CreatedBy": f"/bin/sh -c #(nop) {'' if step.startswith('COPY') else ' '}{step}"} for step in steps
+    ]
+
+    assert code == inspection._is_code(history)
+
+
+def test_a_command_is_no_copy() -> None:
+    """A command that runs as the last step may have hidden something, whatever it looks like."""
+    assert not inspection._is_code([{"CreatedBy": "/bin/sh -c touch /x; #(nop) COPY dir:12ab in /srv"}])
