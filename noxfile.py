@@ -79,6 +79,13 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session
+def rotation(session: nox.Session) -> None:
+    """The rotation gate: no secret is overdue. Not in a plain `nox`, for time alone makes it fail."""
+    install(session, "dev")
+    session.run("python", "-m", "ci.gates.rotation", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Every test that needs nothing but what is installed; servers are started by the tests."""
     install(session, "dev")
@@ -144,5 +151,5 @@ def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
     session.log(
         "not run: nox -s browser (needs Chromium), nox -s engine soak (need a Docker engine, which .ci/engine "
-        "starts), nox -s bench peers (want a quiet machine)"
+        "starts), nox -s bench peers (want a quiet machine), nox -s rotation (fails by time alone)"
     )

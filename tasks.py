@@ -225,6 +225,25 @@ def rotate(  # noqa: PLR0917, invoke makes options of them
 
 
 @verb
+def rotation__status(_context: Context, env: str = "") -> None:
+    """Show how old each sealed value is, when it is due and who changed it last; needs no identity."""
+    from ci.ground import console, repo
+    from ci.rotation import status
+
+    console.table(status.HEADINGS, status.rows(repo.here(), env))
+
+
+@verb
+def leaked(_context: Context) -> None:
+    """Say where a value from a prompt or stdin occurs, without showing it: environments, git, images, releases."""
+    from ci.ground import repo
+    from ci.rotation import leaked
+    from ci.sealing import ask
+
+    raise SystemExit(leaked.report(leaked.look(repo.here(), ask.value("the leaked value"))))
+
+
+@verb
 def history(_context: Context, env: str = LOCAL) -> None:
     """Show an environment's releases; the one with * runs."""
     from ci.delivery import report

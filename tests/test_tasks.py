@@ -70,6 +70,9 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("promote --to=prd", "", 64, "no environment prd"),
         ("rollback --env=prd", "", 64, "no environment prd"),
         ("rollback --env=local", "", 64, "local runs what stands in the working tree"),
+        ("rotation.status --env=prd", "", 64, "no environment prd"),
+        ("rotation.status --env=local", "", 64, "local is not in git"),
+        ("leaked", "abcdefg\n", 25, "the value is shorter than 8 characters"),
         ("history --env=prd", "", 64, "no environment prd"),
         ("drift --env=prd", "", 64, "no environment prd"),
         ("drift --env=local", "", 45, "local has no release"),
@@ -124,6 +127,26 @@ def test_decrypt_says_nothing_but_the_lines(clone: checkouts.Clone) -> None:
     assert lines == clone.inv("decrypt", "--env=staging")
 
 
+def test_a_leaked_value_is_found_and_not_shown(clone: checkouts.Clone) -> None:
+    """It comes on stdin; where it is, and what to do, is told, and the exit code is 1."""
+    lines = clone.inv("decrypt", "--env=staging").splitlines()
+    [value] = [line.partition("=")[2] for line in lines if line.startswith(PASSWORD)]
+
+    shown = clone.inv("leaked", text=f"{value}\n", code=1)
+
+    assert f"environment  staging  {PASSWORD} in secrets/staging.enc.env\n" in shown
+    assert f"next: inv rotate --env=staging --key={PASSWORD} --leaked\n" in shown
+    assert value not in shown
+
+
+def test_ages_are_shown(clone: checkouts.Clone) -> None:
+    """A table with a row for each sealed key of the environment, from the day of `inv init` on."""
+    shown = clone.inv("rotation.status", "--env=prod").splitlines()
+
+    assert "environment  key                   age  due" == shown[0].partition("  changed")[0].rstrip()
+    assert 5 == sum(line.startswith("prod ") and " 0 d " in line for line in shown[1:])
+
+
 def test_stop_where_nothing_runs(clone: checkouts.Clone) -> None:
     """To stop what is stopped is no fault."""
     assert "" == clone.inv("stop")
@@ -134,7 +157,7 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     shown = clone.inv("--list")
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
-    first = "accept build decrypt deploy drift edit encrypt history init logs parity promote propose"
+    first = "accept build decrypt deploy drift edit encrypt history init leaked logs parity promote propose"
     second = "rollback rotate run set status stop unlock"
-    grouped = "keys.rotate recipients.add recipients.list recipients.remove"
+    grouped = "keys.rotate recipients.add recipients.list recipients.remove rotation.status"
     assert f"{first} {second} {grouped}".split() == tasks

@@ -138,6 +138,16 @@ def test_every_environment_is_looked_at() -> None:
     assert "${{ matrix.name }}-drift" == job["environment"]
 
 
+def test_ages_of_secrets_are_looked_at_each_week() -> None:
+    """On one day of the week, and with the whole history, which alone tells them."""
+    [job] = WORKFLOWS["rotation"]["jobs"].values()
+    [schedule] = WORKFLOWS["rotation"][True]["schedule"]  # `on` is a boolean to YAML 1.1
+
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule["cron"])
+    assert 0 == job["steps"][0]["with"]["fetch-depth"]
+    assert ["./run nox -s rotation -- --format=github"] == list(commands("rotation:"))
+
+
 def test_an_identity_is_given_to_one_step_of_its_environment() -> None:
     """The variable stands at the last step of a job of its environment, and nowhere else."""
     wanted = {

@@ -8,6 +8,7 @@ from typing import Self
 from ci.ground.errors import GateError
 from ci.ground.git import SHORT
 
+ERROR, WARNING = "error", "warning"  # levels, as SARIF and GitHub call them; a warning is shown and fails nothing
 PAST = re.compile(rf"([0-9a-f]{{{SHORT}}}):(.*)")  # a place in the history: commit and path
 
 
@@ -19,6 +20,7 @@ class Rule:
     what: str
     example: str
     hint: str
+    level: str = ERROR
 
 
 @dataclass(frozen=True, order=True)
@@ -31,6 +33,7 @@ class Finding:
     key: str
     message: str
     hint: str
+    level: str = ERROR
 
     @property
     def commit(self) -> str:
@@ -63,6 +66,11 @@ class Findings(list[Finding]):
                 "give the path of a whole checkout: python -m ci.gates.<name> PATH",
             )
 
+    @property
+    def warnings(self) -> int:
+        """How many of them are warnings."""
+        return sum(one.level == WARNING for one in self)
+
     def __or__(self, other: "Findings") -> "Findings":
         """Return what both found, and all that both looked at."""
         return Findings([*self, *other], self.looked | other.looked)
@@ -70,7 +78,7 @@ class Findings(list[Finding]):
 
 def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "", hint: str = "") -> Finding:
     """Return a finding of a rule; the rule's own hint serves where the place needs no other."""
-    return Finding(rule.id, shown(place), line, shown(key), shown(message), hint or rule.hint)
+    return Finding(rule.id, shown(place), line, shown(key), shown(message), hint or rule.hint, rule.level)
 
 
 def shown(words: str) -> str:

@@ -7,17 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ci.gates.finding import Finding, Findings, Rule
+from ci.gates.finding import ERROR, Finding, Findings, Rule
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
 
 def text(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return three lines a finding (place, why, cure) and a last line that counts."""
-    lines = [
-        f"{one.place}:{one.line}: {f'{one.rule} {one.key}'.strip()}\n  {one.message}\n  hint: {one.hint}\n"
-        for one in findings
-    ]
+    lines = [f"{one.place}:{one.line}: {_named(one)}\n  {one.message}\n  hint: {one.hint}\n" for one in findings]
     return "".join([*lines, last_line(gate, rules, findings)])
 
 
@@ -40,14 +37,15 @@ def sarif(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
 
 def github(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return annotations for a pull request on GitHub."""
-    lines = [f"::error {_place(one)}::{_escaped(_sentence(one))}\n" for one in findings]
+    lines = [f"::{one.level} {_place(one)}::{_escaped(_sentence(one))}\n" for one in findings]
     return "".join([*lines, last_line(gate, rules, findings)])
 
 
 def last_line(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return the line that proves that the gate looked."""
     looked = ", ".join(f"{count} {what}" for what, count in findings.looked.items())
-    return f"{gate}: {len(findings)} findings; looked at {looked}, with {len(rules)} rules"
+    warnings = f", {findings.warnings} of them warnings" if findings.warnings else ""
+    return f"{gate}: {len(findings)} findings{warnings}; looked at {looked}, with {len(rules)} rules"
 
 
 FORMATS: Mapping[str, Callable[[str, Sequence[Rule], Findings], str]] = {
@@ -74,11 +72,16 @@ def _result(one: Finding, times: Counter[str]) -> dict[str, Any]:
     place = {"artifactLocation": {"uri": urllib.parse.quote(one.path)}, "region": {"startLine": one.line}}
     return {
         "ruleId": one.rule,
-        "level": "error",
+        "level": one.level,
         "message": {"text": _sentence(one)},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"primaryLocationLineHash": f"{same}:{times[same]}"},
     }
+
+
+def _named(one: Finding) -> str:
+    level = "" if one.level == ERROR else f"{one.level}: "
+    return f"{level}{one.rule} {one.key}".strip()
 
 
 def _sentence(one: Finding) -> str:

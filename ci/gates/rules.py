@@ -5,7 +5,7 @@ Run `python -m ci.gates.rules` after a change of a rule; a test fails when the t
 
 from pathlib import Path
 
-from ci.gates import exceptions, leaks, parity, sealing
+from ci.gates import exceptions, leaks, parity, rotation, sealing
 from ci.gates.finding import Rule
 
 PLACE = "docs/rules.md"
@@ -13,6 +13,7 @@ EVERY: dict[str, tuple[Rule, ...]] = {
     "parity": parity.RULES,
     "sealing": sealing.RULES,
     "leaks": leaks.RULES,
+    "rotation": rotation.RULES,
     "exceptions": exceptions.RULES,
 }
 _HEAD = """# Rules

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ci.ground import command
@@ -83,18 +84,35 @@ def commits(root: Path, base: str | None, head: str) -> tuple[list[str], list[st
 
 def changes(root: Path, shas: Sequence[str]) -> Iterator[tuple[str, Version]]:
     """Yield every version of a file that a commit brought, with the commit; of a merge, what no parent had."""
+    yield from ((sha, version) for sha, version, _ in replacements(root, shas))
+
+
+def replacements(root: Path, shas: Sequence[str], *folders: str) -> Iterator[tuple[str, Version, list[str]]]:
+    """Yield the same below some folders, or everywhere, and the blobs that a version took the place of."""
     flags = ("--stdin", "-r", "-c", "--root", "--raw", "-z", "--no-renames", "--no-abbrev")
-    listed = _ask(root, "diff-tree", *flags, "--ignore-submodules=none", text="".join(f"{sha}\n" for sha in shas))
+    words = (*flags, "--ignore-submodules=none", "--", *(f"{folder}/" for folder in folders))
+    listed = _ask(root, "diff-tree", *words, text="".join(f"{sha}\n" for sha in shas))
     current, fields = "", iter(_rows(listed))
     for field in fields:
         if not field.startswith(b":"):
             current = field.decode()
             continue
         parents = len(field) - len(field.lstrip(b":"))
-        words = field.decode().lstrip(":").split()
-        version = Version(words[parents], words[2 * parents + 1], _path(next(fields)))
+        about = field.decode().lstrip(":").split()
+        version = Version(about[parents], about[2 * parents + 1], _path(next(fields)))
         if version.mode != GONE:
-            yield current, version
+            before = zip(about[:parents], about[parents + 1 : 2 * parents + 1], strict=True)
+            yield current, version, [blob for mode, blob in before if mode not in (GONE, MODULE)]
+
+
+def authors(root: Path, shas: Iterable[str]) -> dict[str, tuple[str, datetime]]:
+    """Return who wrote each commit, and when; who committed it may be a site that merged it."""
+    text = "".join(f"{sha}\n" for sha in sorted(set(shas)))
+    if not text:
+        return {}
+    told = _ask(root, "rev-list", "--no-walk=unsorted", "--format=%H%x00%an%x00%at", "--stdin", text=text)
+    rows = [line.split("\0") for line in told.decode(errors="replace").split("\n") if "\0" in line]
+    return {sha: (who, datetime.fromtimestamp(int(when), UTC)) for sha, who, when in rows}
 
 
 def ever(root: Path, shas: Sequence[str], folder: str) -> set[str]:

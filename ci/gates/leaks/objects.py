@@ -150,6 +150,12 @@ def look_at(git: Git, look: Look, ids: Iterable[str], found: Places, feed: Feed)
     return seen
 
 
+def contents(git: Git, ids: Iterable[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the id, the kind and the content of each object; never more of them at once than memory allows."""
+    for group in _groups(git, ids):
+        yield from _read(git, group)
+
+
 def _in_order(wanted: set[str], found: Places) -> list[str]:
     """Return ids in the order of history, each blob after the one that it replaced."""
     dated = sorted((blob for blob in found.blobs if blob in wanted), key=lambda blob: found.blobs[blob][0])

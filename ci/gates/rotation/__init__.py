@@ -1,0 +1,49 @@
+"""The rotation gate: no secret is older than its `rotate_days`. It warns first, and fails after a time of grace.
+
+It needs neither a key nor the network: dates.py says how an age is told. Time alone makes it fail, on a commit
+that passed the day before, so it is no part of a plain `nox` nor of a pull request's checks: a workflow runs it
+each week.
+"""
+
+from datetime import UTC, datetime
+
+from ci.gates.finding import WARNING, Finding, Findings, Rule, finding
+from ci.gates.rotation import dates
+from ci.gates.rotation.dates import Dated
+from ci.ground.repo import Repo
+
+GRACE_DAYS = 14  # two runs of the weekly workflow: whoever is away for the first sees the second
+_CURE = "inv rotate --env=ENV --key=KEY; where it has no provider, inv set with a new value"
+DUE = Rule(
+    "rotation/due",
+    f"a secret that is due: a warning, for {GRACE_DAYS} days",
+    "SMTP_PASSWORD of prod, 183 days old, with rotate_days: 180",
+    _CURE,
+    WARNING,
+)
+OVERDUE = Rule(
+    "rotation/overdue",
+    f"a secret that is more than {GRACE_DAYS} days overdue",
+    "SMTP_PASSWORD of prod, 200 days old, with rotate_days: 180",
+    _CURE,
+)
+RULES = (DUE, OVERDUE)
+
+
+def check(repo: Repo) -> Findings:
+    """Look at the age of every sealed value of every environment.
+
+    Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be told.
+    """
+    now = datetime.now(UTC)
+    found = dates.read(repo, now)
+    return Findings([one for each in found.values for one in _judged(each, now)], found.looked)
+
+
+def _judged(one: Dated, now: datetime) -> list[Finding]:
+    late = (now.date() - one.due).days if one.due else -1
+    if late < 0:
+        return []
+    told = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
+    rule = OVERDUE if late > GRACE_DAYS else DUE
+    return [finding(rule, one.place, told, line=one.line, key=one.key).cured(one.environment)]

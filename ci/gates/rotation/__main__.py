@@ -1,0 +1,12 @@
+"""`python -m ci.gates.rotation [--format FORMAT] [PATH]`."""
+
+from ci.gates import gate, rotation
+
+
+def main() -> None:
+    """Read the arguments, look, and exit: 0 clean or warnings alone, 1 findings, 2 could not run."""
+    gate.run("rotation", rotation.RULES, rotation.check, gate.parser("rotation").parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,321 @@
+"""Where a leaked value occurs: environments, commits, images, releases; told without it or any part of it.
+
+What could not be looked at is listed beside what was found, so that "nowhere" is said of everything or not at all.
+"""
+
+import hashlib
+import json
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker.errors import DockerException
+
+from ci.delivery import docker, engines, image
+from ci.delivery.release import Release, current
+from ci.gates.finding import shown
+from ci.gates.leaks import objects
+from ci.gates.leaks.feed import Source
+from ci.gates.rotation import dates
+from ci.gates.sealing import tracked
+from ci.ground import console, dotenv, errors, git
+from ci.ground.repo import LOCAL, Repo
+from ci.rotation.needle import Needle, Search, Vault
+from ci.sealing import proposal
+
+SHORTEST = 8  # characters; a shorter value would be found everywhere
+ENVIRONMENT, COMMIT, IMAGE, RELEASE = "environment", "commit", "image", "release"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is, of which kind, and what is to be said of it."""
+
+    kind: str
+    where: str
+    what: str
+
+
+@dataclass
+class Report:
+    """Where the value is, what was not looked at, and how much was; `rotate` are keys of today, by environment."""
+
+    found: list[Place] = field(default_factory=list)
+    unseen: list[Place] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    looked: dict[str, int] = field(default_factory=dict)
+    rotate: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        """The exit code: 1 it was found, 2 not everything could be looked at, 0 it is nowhere."""
+        return 1 if self.found else 2 if self.unseen else 0
+
+
+@dataclass
+class Look:
+    """What the parts of one look share."""
+
+    repo: Repo
+    needle: Needle
+    vault: Vault
+    report: Report = field(default_factory=Report)
+    layers: dict[bytes, Search] = field(default_factory=dict)
+
+    def layer(self, data: bytes) -> Search:
+        """Return what was found in a part of an image; most images share most of theirs."""
+        digest = hashlib.sha256(data).digest()
+        if digest not in self.layers:
+            self.layers[digest] = Search(self.needle)
+            self.layers[digest].at(Source(""), data)
+        return self.layers[digest]
+
+    def found(self, kind: str, where: str, what: str = "") -> None:
+        """Take note of a place, without what of its own name is the value."""
+        self.report.found.append(Place(kind, shown(self.needle.masked(where)), shown(self.needle.masked(what))))
+
+    def unseen(self, kind: str, where: str, why: object) -> None:
+        """Take note of what could not be looked at."""
+        self.report.unseen.append(
+            Place(kind, shown(self.needle.masked(where)), shown(self.needle.masked(str(why))))
+        )
+
+    def looked(self, what: str, count: int) -> None:
+        """Count what was looked at."""
+        self.report.looked[what] = self.report.looked.get(what, 0) + count
+
+    def rotate(self, name: str, key: str) -> None:
+        """Take note of a value of today that is to be replaced."""
+        if key in self.repo.schema.keys and (name, key) not in self.report.rotate:
+            self.report.rotate.append((name, key))
+
+
+def look(repo: Repo, value: str) -> Report:
+    """Look for a value everywhere; BadValueError for one that is too short to be told from others."""
+    value = value.strip()
+    if len(value) < SHORTEST:
+        raise errors.BadValueError(
+            f"the value is shorter than {SHORTEST} characters, it would be found everywhere",
+            "give all of it, on stdin or at the prompt",
+        )
+    needle = Needle(value)
+    it = Look(repo, needle, Vault(repo, needle))
+    for part in (_environments, _history, _images, _releases):
+        with console.working("look", str(part.__doc__).partition(",")[0].rstrip(".")):
+            part(it)
+    return it.report
+
+
+def report(it: Report) -> int:
+    """Say what was found and what is to be done, and return the exit code."""
+    if it.found:
+        console.table(("found in", "where", ""), [(one.kind, one.where, one.what) for one in it.found])
+    if it.unseen:
+        console.table(("not looked at", "where", "why"), [(one.kind, one.where, one.what) for one in it.unseen])
+    for note in it.notes:
+        console.say(note)
+    looked = ", ".join(f"{count} {what}" for what, count in it.looked.items())
+    console.say(f"{len(it.found) or 'no'} places; looked at {looked or 'nothing'}")
+    for name, key in it.rotate:
+        console.say(f"next: inv rotate --env={name} --key={key} --leaked")
+    if it.found and not it.rotate:
+        console.say("next: no environment that was opened has it today; see that its provider refuses it")
+    return it.code
+
+
+def _environments(it: Look) -> None:
+    """The environments, opened in memory."""
+    for name in it.repo.environments.by_name:
+        plain, sealed = it.repo.plain(name), it.repo.sealed(name)
+        if plain.exists():
+            data = plain.read_bytes()
+            values, _ = dotenv.parse(data)
+            keys = [key for key, value in values.items() if it.needle.within(value)]
+            for key in keys or ([""] if it.needle.within(data) else []):
+                it.found(ENVIRONMENT, name, f"{key} in clear, in config/{name}.env".strip())
+        for path in [*([sealed] if sealed.exists() else []), *proposal.files(it.repo, name)]:
+            try:
+                keys = it.vault.keys(path.name, path.read_bytes())
+            except errors.LockstepError as error:
+                it.unseen(ENVIRONMENT, name, f"{path.relative_to(it.repo.root)}: {error}")
+                continue
+            for key in keys:
+                it.found(ENVIRONMENT, name, f"{key} in {path.relative_to(it.repo.root)}")
+                if path == sealed:
+                    it.rotate(name, key)
+        it.looked("environments", 1)
+
+
+def _history(it: Look) -> None:
+    """Every object of git, reachable or not; the sealed versions are opened."""
+    try:
+        source = objects.opened(it.repo.root)
+        wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
+        source("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
+        found = objects.places(source, wanted)
+        refs = source("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace")
+        for name, _, ref in (line.partition(" ") for line in refs.splitlines()):
+            found.names.setdefault(ref, name)
+        every = source("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
+        versions = _objects(it, source, every, found)
+    except errors.LockstepError as error:
+        it.unseen(COMMIT, "the whole history", error)
+        return
+    it.looked("commits", len(wanted))
+    it.looked("objects", len(every))
+    _sealed(it, found, versions)
+
+
+def _objects(it: Look, source: objects.Git, every: Iterable[str], found: objects.Places) -> dict[str, bytes]:
+    """Look at each object as it is, and at each name; return the sealed ones."""
+    search, versions = Search(it.needle), dict[str, bytes]()
+    named = {path for path in found.names if it.needle.within(path)}
+    parts = {part.encode(errors="surrogateescape") for path in named for part in path.split("/")}
+    for id_, kind, data in objects.contents(source, every):
+        found.kinds[id_] = kind
+        if kind != "tree" or not any(part in data for part in parts):  # else it is one of the names
+            search.at(Source(id_), data)
+        if kind == "blob" and b"\nsops_mac=" in data:
+            versions[id_] = data
+    search.found |= {Source(path, kind="name") for path in named}
+    for where, count in _by_path(found, search.found).items():
+        it.found(COMMIT, where, _versions(count))
+    for where, count in _by_path(found, search.unread).items():
+        it.unseen(COMMIT, where, f"an archive that cannot be opened{_versions(count, ', ')}")
+    return versions
+
+
+def _sealed(it: Look, found: objects.Places, versions: Mapping[str, bytes]) -> None:
+    """Open the sealed versions, and tell of those that cannot be."""
+    held, closed = dict[str, set[Source]](), dict[str, set[Source]]()
+    nobodys = 0
+    for id_, data in versions.items():
+        _, commit, path = found.blobs.get(id_, (0, "", ""))
+        try:
+            for key in it.vault.keys(path.rpartition("/")[2] or "a sealed version", data):
+                held.setdefault(f"{key}, sealed", set()).add(Source(id_))
+        except errors.LockstepError as error:
+            if _of_template(it.repo, commit, path):
+                nobodys += 1
+            else:
+                closed.setdefault(str(error), set()).add(Source(id_))
+    for told, group in ((it.found, held), (it.unseen, closed)):
+        for what, sources in group.items():
+            for where, count in _by_path(found, sources).items():
+                told(COMMIT, where, what + _versions(count, ", "))
+    it.looked("sealed versions", len(versions) - nobodys - sum(map(len, closed.values())))
+    if nobodys:
+        it.report.notes.append(
+            f"left out: {nobodys} sealed versions of before inv init, which the template sealed for nobody"
+        )
+
+
+def _of_template(repo: Repo, commit: str, path: str) -> bool:
+    return bool(commit and tracked.sealed(path)) and dates.of_template(repo.root, commit)
+
+
+def _by_path(found: objects.Places, sources: Iterable[Source]) -> dict[str, int]:
+    """Return the first place of each path, and in how many versions it is."""
+    first: dict[tuple[str, str], str] = {}
+    counts: dict[str, int] = {}
+    for source in sorted(sources, key=lambda one: (found.order(one), one.id, one.inner)):
+        where = found.place(source)
+        commit, _, path = where.partition(":")
+        same = (path, source.kind) if source.id in found.blobs else (where, source.id)
+        place = first.setdefault(same, f"{commit}:{path}")
+        counts[place] = counts.get(place, 0) + 1
+    return counts
+
+
+def _versions(count: int, before: str = "") -> str:
+    return f"{before}and in {count - 1} later versions" if count > 1 else ""
+
+
+def _images(it: Look) -> None:
+    """The project's images, layer by layer."""
+    repo, seen = it.repo, set[str]()
+    addresses = ["", *(one.docker for one in repo.environments.by_name.values() if one.engine == "swarm")]
+    title = f"{image.OCI}.title={repo.environments.project}"
+    for address in dict.fromkeys(addresses):
+        try:
+            with closing(docker.connect(address)) as engine:
+                for one in engine.images.list(filters={"label": title}):
+                    if one.id not in seen:
+                        seen.add(str(one.id))
+                        _image(it, one)
+        except (errors.EngineError, DockerException, OSError, tarfile.TarError) as error:
+            why = error if isinstance(error, errors.EngineError) else "the engine did not give all of them"
+            it.unseen(IMAGE, address or "this machine", why)
+    it.looked("images", len(seen))
+    if repo.environments.registry:
+        it.report.notes.append(f"left out: what {repo.environments.registry} has and no engine here")
+
+
+def _image(it: Look, one: Any) -> None:
+    """Look at an image's layers, configuration and history, as `docker save` gives them."""
+    name = str(next(iter(one.tags), one.short_id))
+    with tempfile.TemporaryFile() as file:  # what the engine's own disk has already
+        for chunk in one.save():
+            file.write(chunk)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                search = it.layer(content.read() if content else b"")
+                for source in sorted(search.found, key=lambda source: source.inner):
+                    it.found(IMAGE, name, _inside(member.name, source))
+                for source in sorted(search.unread, key=lambda source: source.inner):
+                    it.unseen(IMAGE, name, f"{_inside(member.name, source)} cannot be opened")
+
+
+def _inside(member: str, source: Source) -> str:
+    return _DIGEST.sub(lambda digest: digest[0][: git.SHORT], source.within(member))
+
+
+def _releases(it: Look) -> None:
+    """The releases, their plain values and what their sealed files held."""
+    for name in it.repo.environments.by_name:
+        try:
+            past = engines.of(it.repo, name).history(it.repo, name)
+        except errors.LockstepError as error:
+            it.unseen(RELEASE, name, error)
+            continue
+        now = current(past)
+        for one in past:
+            _release(it, one, runs=now is not None and one.number == now.number)
+        it.looked("releases", len(past))
+
+
+def _release(it: Look, one: Release, *, runs: bool) -> None:
+    where = f"{one.environment} {one.number}{' *' if runs else ''}"
+    for key, value in one.plain.items():
+        if it.needle.within(value):
+            it.found(RELEASE, where, f"{key} in clear")
+    if it.needle.within(json.dumps(one.document() | {"plain": {}})):
+        it.found(RELEASE, where, "in its record")
+    if one.environment == LOCAL:
+        return  # its values are in no commit, and those of before are nowhere any more
+    try:
+        keys = _sealed_then(it, one)
+    except errors.LockstepError as error:
+        it.unseen(RELEASE, where, error)
+        return
+    for key in keys:
+        it.found(RELEASE, where, f"{key}, sealed")
+        if runs:
+            it.rotate(one.environment, key)
+
+
+def _sealed_then(it: Look, one: Release) -> list[str]:
+    """Return the keys that held the value in the sealed file of a release's commit."""
+    path = f"{tracked.FOLDER}/{one.environment}.enc.env"
+    blobs = [each.blob for each in git.committed(it.repo.root, one.config, tracked.FOLDER) if each.path == path]
+    if not blobs:
+        raise errors.NotSealedError(f"commit {one.config} has no {path}", "git log shows where it went")
+    [(_, data)] = git.contents(it.repo.root, blobs)
+    return [key for key in it.vault.keys(path.rpartition("/")[2], data) if key in one.sealed]

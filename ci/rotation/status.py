@@ -1,0 +1,55 @@
+"""How old every sealed value is, when it is due, and who changed it last; told without an identity."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+from ci.gates.finding import shown
+from ci.gates.rotation import GRACE_DAYS, dates
+from ci.ground import errors
+from ci.ground.repo import LOCAL, Repo
+from ci.sealing import environment
+
+HEADINGS = ("environment", "key", "age", "due", "changed", "by", "shown by")
+
+
+def rows(repo: Repo, name: str = "", now: datetime | None = None) -> Iterator[list[str]]:
+    """Yield a row for each sealed key, of one environment or of all: the most overdue first, the never due last.
+
+    Raises UsageError for an environment that is not in git, NotSealedError when it has no file, and GateError when
+    the history is not whole.
+    """
+    if name:
+        _in_git(repo, name)
+    now = now or datetime.now(UTC)
+    found = [one for one in dates.read(repo, now).values if name in ("", one.environment)]
+    for one in sorted(found, key=lambda one: (one.due or date.max, one.environment, one.key)):
+        yield [
+            one.environment,
+            one.key,
+            f"{one.days} d",
+            _told(one.due, now.date()),
+            one.last.when.astimezone(UTC).date().isoformat(),
+            shown(one.last.who),
+            one.last.shown,
+        ]
+
+
+def _in_git(repo: Repo, name: str) -> None:
+    environment.known(repo, name)
+    if name == LOCAL:
+        names = [each for each in repo.environments.by_name if each != LOCAL]
+        raise errors.UsageError(
+            f"{name} is not in git, nothing tells how old its values are",
+            f"take one of {', '.join(names)}: --env=…",
+        )
+    if not repo.sealed(name).exists():
+        raise errors.NotSealedError(f"{repo.sealed(name).name} is not there", "inv init makes it")
+
+
+def _told(due: date | None, today: date) -> str:
+    if due is None:
+        return "-"
+    late = (today - due).days
+    if late < 0:
+        return f"{due}, in {-late} d"
+    return f"{due}, {late} d ago" + (", overdue" if late > GRACE_DAYS else "")
