@@ -62,6 +62,18 @@ class Project:
         values, _ = dotenv.parse(self.inv("decrypt", f"--env={environment}").encode())
         return values["API_TOKENS"].partition(",")[0]
 
+    def sha(self, environment: str) -> str:
+        """Return the commit whose image answers."""
+        return str(version(self.url(environment))["sha"])
+
+    def tweak(self, environment: str) -> None:
+        """Commit another plain value."""
+        path = f"config/{environment}.env"
+        values, _ = dotenv.parse(self.read(path).encode())
+        values["DELIVERY_ATTEMPTS"] = str(int(values["DELIVERY_ATTEMPTS"]) % 50 + 1)
+        self.write(path, dotenv.render(values))
+        self.commit(f"{environment} tries {values['DELIVERY_ATTEMPTS']} times")
+
     def commit(self, about: str) -> str:
         """Commit everything and return the short SHA."""
         checkouts.git(self.clone.repo.root, "add", "-A")

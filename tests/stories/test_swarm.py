@@ -40,24 +40,10 @@ def release(project: Project, name: str = "dev") -> int:
     return int(swarms.version(project.url(name))["release"])
 
 
-def sha_of(project: Project) -> str:
-    """Return the commit whose image runs in dev."""
-    return str(swarms.version(project.url("dev"))["sha"])
-
-
 def names(project: Project, kind: str) -> set[str]:
     """Return the names of all configs or secrets of dev."""
     found = getattr(docker.from_env(), kind).list(filters={"label": f"lockstep.project={project.name}"})
     return {one.name.removeprefix(f"{project.name}.dev.") for one in found if f"{project.name}.dev." in one.name}
-
-
-def tweak(project: Project, name: str) -> None:
-    """Commit another plain value."""
-    path = f"config/{name}.env"
-    values, _ = dotenv.parse(project.read(path).encode())
-    values["DELIVERY_ATTEMPTS"] = str(int(values["DELIVERY_ATTEMPTS"]) % 50 + 1)
-    project.write(path, dotenv.render(values))
-    project.commit(f"{name} tries {values['DELIVERY_ATTEMPTS']} times")
 
 
 def images(project: Project) -> set[str]:
@@ -74,7 +60,7 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
     same = images(project)
 
     with load.upon(project.url("prod")) as asked:
-        tweak(project, "prod")
+        project.tweak("prod")
         project.inv("deploy", "--env=prod", "--yes")
         second = release(project, "prod")
         values = project.service("prod", "worker").attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"]
@@ -95,10 +81,10 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
 
 def test_deploys_and_rollbacks_under_load(project: Project) -> None:
     """New images, new values and the way back, again and again: every request is answered by a whole release."""
-    shas = [sha_of(project), another(project)]
+    shas = [project.sha("dev"), another(project)]
     with load.upon(project.url("dev")) as asked, load.messages(project.url("dev"), project.token("dev")) as sent:
         for number in range(ROUNDS):
-            tweak(project, "dev")
+            project.tweak("dev")
             project.inv("deploy", "--env=dev", f"--sha={shas[(number + 1) % 2]}")
             project.inv("rollback", "--env=dev")
 
@@ -123,8 +109,8 @@ def test_a_worker_is_replaced_between_two_messages(project: Project) -> None:
     log = project.sandbox.log
     with load.messages(project.url("dev"), project.token("dev")) as sent:
         for _ in range(2):
-            tweak(project, "dev")
-            project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}")
+            project.tweak("dev")
+            project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
     services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
     print(f"{len(sent.accepted)} messages accepted, {len(sent.refused)} refused")  # noqa: T201
@@ -147,8 +133,8 @@ def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -
     project.commit("tls")
     trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
 
-    refused = project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}", code=errors.SmokeError.code)
-    project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}", environ=trusting)
+    refused = project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}", code=errors.SmokeError.code)
+    project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}", environ=trusting)
 
     url = f"https://127.0.0.1:{project.edges['dev']}/version"
     context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
@@ -198,7 +184,7 @@ def secret(project: Project) -> str:
     url = re.sub(r":[^:@/]*@", f":{password}@", values["REDIS_URL"])
     project.inv("set", "--env=dev", "--key=REDIS_URL", text=url)
     project.commit("a bad secret")
-    return sha_of(project)
+    return project.sha("dev")
 
 
 def missing(project: Project) -> str:
@@ -248,10 +234,10 @@ def test_a_failed_deploy_under_load(project: Project, restored: None, fault: obj
 )
 def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) -> None:
     """After SIGKILL behind any step the next deploy ends with one release, no lost lock and no orphan secret."""
-    sha = sha_of(project)
-    tweak(project, "dev")
+    sha = project.sha("dev")
+    project.tweak("dev")
     kills.deploy(project.clone.repo.root, "dev", sha, step, project.clone.environ())
-    tweak(project, "dev")
+    project.tweak("dev")
 
     project.inv("deploy", "--env=dev", f"--sha={sha}")
 
@@ -272,8 +258,8 @@ def rows(project: Project, name: str) -> list[str]:
 
 def test_two_deploys_at_once(project: Project) -> None:
     """The second is told by name who is at work, and the first gets through."""
-    tweak(project, "dev")
-    sha = sha_of(project)
+    project.tweak("dev")
+    sha = project.sha("dev")
     first = subprocess.Popen(
         [sys.executable, "-m", "invoke", "deploy", "--env=dev", f"--sha={sha}"],
         cwd=project.clone.repo.root,
@@ -308,7 +294,9 @@ def test_two_deploys_at_once(project: Project) -> None:
 def test_a_hand_edit_is_found_and_put_right(project: Project, edit: str, told: str) -> None:
     """What was changed by hand is named with exit code 1, and a deploy of the same puts it right."""
     number = str(release(project))
-    subprocess.run(["docker", "tag", f"{project.name}:{sha_of(project)}", f"{project.name}:by-hand"], check=True)
+    subprocess.run(
+        ["docker", "tag", f"{project.name}:{project.sha('dev')}", f"{project.name}:by-hand"], check=True
+    )
     words = (
         edit.replace("P-", f"{project.name}-").replace("P:", f"{project.name}:").replace("P.", f"{project.name}.")
     )
@@ -316,7 +304,7 @@ def test_a_hand_edit_is_found_and_put_right(project: Project, edit: str, told: s
     subprocess.run(["docker", "service", *words.split()], check=True, capture_output=True)
 
     shown = project.inv("drift", "--env=dev", code=1)
-    project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}")
+    project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
     assert told in shown
     assert "all that runs is as release" in project.inv("drift", "--env=dev")
@@ -330,7 +318,7 @@ def test_a_container_started_by_hand_is_found(project: Project) -> None:
     )
 
     shown = project.inv("drift", "--env=dev", code=1)
-    project.inv("deploy", "--env=dev", f"--sha={sha_of(project)}")
+    project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
     assert f"container {stray.name} was started by hand" in shown
     assert "all that runs is as release" in project.inv("drift", "--env=dev")

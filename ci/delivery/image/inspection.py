@@ -5,7 +5,7 @@ import json
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +96,7 @@ def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str,
     return wrong
 
 
-def _is_code(history: list[Mapping[str, Any]]) -> bool:
+def _is_code(history: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether the last layer is a plain copy into /srv: then it holds what is there, and hides nothing."""
     steps = (str(step["CreatedBy"]) for step in history)
     last = next(step for step in steps if not _NO_LAYER.match(step))

@@ -180,12 +180,18 @@ def logs(repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterato
         hint = f"there is {', '.join(there)}" if there else f"inv deploy --env={name} starts it"
         raise errors.NotRunningError(f"no log of {service or name}", hint)
     width = max(map(len, names))
+    if not follow:
+        for one in names:
+            yield from (f"{one:<{width}} | {line}" for line in services.lines(cluster, one))
+        return
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read(one: str) -> None:
-        for line in services.lines(connect(repo, name), one, follow=follow):
-            lines.put(f"{one:<{width}} | {line}")
-        lines.put(None)
+        try:
+            for line in services.lines(connect(repo, name), one, follow=True):
+                lines.put(f"{one:<{width}} | {line}")
+        finally:
+            lines.put(None)
 
     for one in names:
         threading.Thread(target=read, args=[one], daemon=True).start()

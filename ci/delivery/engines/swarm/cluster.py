@@ -15,6 +15,7 @@ from ci.ground.repo import Repo
 PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
+LEADERLESS = ("does not have a leader", "deadline exceeded")
 
 
 class Manager:
@@ -37,6 +38,10 @@ class Manager:
             except APIError as error:
                 if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in str(error.explanation):
                     raise
+                said = str(error.explanation)
+                if any(words in said for words in LEADERLESS):
+                    hint = "try again in a minute; if it stays so, start managers that are down: too few are up"
+                    raise errors.EngineError("the swarm has no leader", hint, [said]) from None
                 hint = "the lines above are the engine's own words"
                 raise errors.EngineError(
                     f"the engine refused to {_words(name)}", hint, [str(error.explanation)]

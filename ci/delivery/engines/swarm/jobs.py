@@ -24,10 +24,10 @@ def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -
         status = task["Status"]
         code = (status.get("ContainerStatus") or {}).get("ExitCode") or 0
         if status["State"] != "complete":
-            lines, code = [*lines, status.get("Err", "")], code or 1
+            lines, code = [*lines, status.get("Err") or "it was cut off with its node"], code or 1
         return code, lines
     finally:
-        services.remove(cluster, filter(None, [services.find(cluster, spec["Name"])]))
+        services.remove(cluster, filter(None, [services.find(cluster, spec["Name"])]), patience=0)
 
 
 def sweep(cluster: Cluster) -> None:
@@ -39,14 +39,19 @@ def sweep(cluster: Cluster) -> None:
 
 def _over(cluster: Cluster, service: dict[str, Any]) -> bool:
     found = services.tasks(cluster, service["Spec"]["Name"])
-    return bool(found) and all(one["Status"]["State"] in services.ENDED for one in found)
+    return bool(found) and all(_done(one) for one in found)
+
+
+def _done(task: dict[str, Any]) -> bool:
+    """Say whether a task is over; one on a lost node says that it runs, and the swarm that it should not."""
+    return task["Status"]["State"] in services.ENDED or task["DesiredState"] == "shutdown"
 
 
 def _ended(cluster: Cluster, name: str) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         for task in services.tasks(cluster, name):
-            if task["Status"]["State"] in services.ENDED:
+            if _done(task):
                 return task
         time.sleep(services.PAUSE_SECONDS)
     raise errors.EngineError(f"{name} did not end within {PATIENCE_SECONDS} s", "it was stopped; docker node ls")

@@ -1,5 +1,7 @@
 """Services, as the swarm has them: put in place, watched until they are healthy, taken away."""
 
+import queue
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,9 +14,10 @@ from ci.delivery.release import Release
 from ci.ground import errors
 
 ENDED = ("failed", "rejected", "complete", "orphaned")  # a service's task should be in none of these
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.1
 LAST_LINES = 15
 TRIES = 5
+SILENCE_SECONDS = 5  # a log that is not followed comes within moments
 
 
 def put(cluster: Cluster, spec: dict[str, Any]) -> None:
@@ -158,9 +161,28 @@ def lines(
             cluster.name(name), stdout=True, stderr=True, tail=tail, follow=follow, details=details
         )
         rest = b""
-        for chunk in [stream] if isinstance(stream, bytes) else stream:
+        for chunk in stream if follow else _until_silent(stream):
             *whole, rest = (rest + chunk).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
+
+
+def _until_silent(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what comes of a log that should end; its part on a lost node would take a quarter of an hour to."""
+    chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for chunk in stream:
+                chunks.put(chunk)
+        finally:
+            chunks.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while (chunk := chunks.get(timeout=SILENCE_SECONDS)) is not None:
+            yield chunk
+    except queue.Empty:
+        yield b"the rest of the log does not come: is a node lost? docker node ls\n"
 
 
 def stray(cluster: Cluster) -> list[str]:

@@ -63,7 +63,10 @@ def job(
     cluster: Cluster, release: Release, service: str, argv: list[str], ids: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the spec of a process that runs once with a service's environment."""
-    container = _container(cluster, release, service, ids) | {"Args": ["--bundle", BUNDLE, service, *argv]}
+    container = _container(cluster, release, service, ids) | {
+        "Args": ["--bundle", BUNDLE, service, *argv],
+        "Healthcheck": {"Test": ["NONE"]},  # the image's own would have a long migration killed
+    }
     about = release.services[service]
     task = _task(cluster, container, about.placement, about.resources) | {"RestartPolicy": {"Condition": "none"}}
     return {
