@@ -1,4 +1,4 @@
-"""A deploy that is killed behind one of its steps."""
+"""A deploy that is killed behind one of its steps, or in the midst of it."""
 
 import os
 import signal
@@ -9,23 +9,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
-import os, signal, sys
+import os, random, signal, sys, threading
 from pathlib import Path
 from ci.delivery import deploy
 from ci.ground.repo import Repo
 root, name, sha, last = sys.argv[1:]
+def kill(_=None):
+    os.kill(os.getpid(), signal.SIGKILL)
 steps = []
 for step in deploy.STEPS:
+    if last == "in " + step.__name__:
+        steps.append(lambda _: threading.Timer(random.uniform(0, 1.5), kill).start())
     steps.append(step)
     if step.__name__ == last:
-        steps.append(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        steps.append(kill)
 deploy.STEPS = tuple(steps)
 deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha))
 """
 
 
 def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str] | None = None) -> None:
-    """Deploy an environment in a process that kills itself when a step is done."""
+    """Deploy in a process that kills itself when a step is done, or a moment after it began (`in STEP`)."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(root), name, sha, step],
         cwd=ROOT,

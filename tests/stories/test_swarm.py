@@ -24,6 +24,7 @@ from tests.swarms import Project
 
 pytestmark = pytest.mark.engine
 LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
+STEPS = ("decrypt", "prepare", "migrate", "apply", "wait", "smoke", "record")
 ROUNDS, ENOUGH = (20, 100_000) if LONG else (1, 1_000)
 
 
@@ -147,6 +148,16 @@ def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -
     subprocess.run(["docker", "secret", "rm", name], check=True, capture_output=True)
 
 
+def test_a_module_runs_once_with_the_environment(project: Project) -> None:
+    """`inv run` has the service's plain and sealed values, tells what was printed, and ends as the module does."""
+    printed = project.inv("run", "--env=dev", "--", "model.migrate")
+    failed = project.inv("run", "--env=dev", "--service=worker", "--", "no.such.module", code=1)
+
+    assert '"event": "migrated"' in printed
+    assert "no.such.module" in failed or "No module named" in failed
+    assert "job" not in project.inv("status", "--env=dev")
+
+
 def test_the_edge_counts(project: Project) -> None:
     """Its metrics are for those in its network, not for the public port."""
     client: Any = docker.from_env()
@@ -167,6 +178,14 @@ def crash(project: Project) -> str:
         "worker/__main__.py", text.replace("    main()\n", "    raise RuntimeError('crashed on purpose')\n")
     )
     project.commit("crash")
+    project.build()
+    return "HEAD"
+
+
+def sick(project: Project) -> str:
+    text = project.read("model/health.py")
+    project.write("model/health.py", text.replace("set(parts.values()) == {OK}", "False"))
+    project.commit("never healthy")
     project.build()
     return "HEAD"
 
@@ -205,6 +224,7 @@ def restored(project: Project) -> Iterator[None]:
     ("fault", "code", "told"),
     [
         (crash, errors.StartError.code, "RuntimeError: crashed on purpose"),
+        (sick, errors.StartError.code, 'health: {"database":"ok","schema":"ok","queue":"ok"}'),
         (migration, errors.MigrationError.code, "no_such_function() does not exist"),
         (secret, errors.StartError.code, 'health: {"database":"ok","schema":"ok","queue":"does not answer"}'),
         (missing, errors.EngineError.code, "there is no image"),
@@ -229,11 +249,9 @@ def test_a_failed_deploy_under_load(project: Project, restored: None, fault: obj
     assert "all that runs is as release" in project.inv("drift", "--env=dev")
 
 
-@pytest.mark.parametrize(
-    "step", ["lock", "plan", "decrypt", "prepare", "migrate", "apply", "wait", "smoke", "record"]
-)
+@pytest.mark.parametrize("step", ["lock", "plan", *STEPS, *(f"in {step}" for step in STEPS if LONG)])
 def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) -> None:
-    """After SIGKILL behind any step the next deploy ends with one release, no lost lock and no orphan secret."""
+    """After SIGKILL behind or in any step the next one leaves one release, no lost lock and no orphan secret."""
     sha = project.sha("dev")
     project.tweak("dev")
     kills.deploy(project.clone.repo.root, "dev", sha, step, project.clone.environ())
