@@ -1,4 +1,4 @@
-"""A deploy that is killed behind one of its steps, or in the midst of it."""
+"""Commands that are killed behind one of their steps, or in the midst of it."""
 
 import os
 import signal
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.checkouts import Clone
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -38,3 +40,20 @@ def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str
         check=False,
     )
     assert -signal.SIGKILL == done.returncode, done.stderr.decode()
+
+
+def told(clone: Clone, step: str, *words: str) -> None:
+    """Run `inv` in a clone and end it with SIGKILL as soon as it has told of a step."""
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=clone.repo.root,
+        env=clone.environ() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with killed:
+        assert killed.stderr
+        while not killed.stderr.readline().startswith(f"✓ {step} "):
+            assert killed.poll() is None
+        killed.send_signal(signal.SIGKILL)

@@ -79,7 +79,7 @@ class Namespaces:
         psutil.wait_procs(inside)
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """One node of the swarm; `address` is where this machine and the others reach it."""
 
@@ -179,6 +179,15 @@ class Swarm:
         """Return the leader, as one of the nodes knows it; None while there is none."""
         names = [one["Description"]["Hostname"] for one in members(asked) if one["ManagerStatus"].get("Leader")]
         return next((node for node in self.nodes if [node.name] == names), None)
+
+    def agreed(self) -> bool:
+        """Say whether all managers that are on follow one leader.
+
+        One that comes back may call an election before the leader has found it again, and for half a minute there
+        is none: https://github.com/moby/swarmkit keeps to Raft without its PreVote.
+        """
+        leaders = {self.leader(node) for node in self.nodes if node.runs}
+        return len(leaders) == 1 and None not in leaders
 
     def others(self, *those: Node | None) -> list[Node]:
         """Return all nodes but those."""

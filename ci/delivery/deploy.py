@@ -229,7 +229,7 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Deploy:
         try:
             for step in steps:
                 begun = time.monotonic()
-                with nullcontext() if step is confirm else console.working(step.__name__, _about(step)):
+                with nullcontext() if step in (plan, confirm) else console.working(step.__name__, _about(step)):
                     told = step(deploy)
                 if told:
                     console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")

@@ -1,7 +1,6 @@
 """A deploy ends with the new release healthy, or with what ran before untouched; it never leaves half of one."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import psutil
 import pytest
 
 from ci.ground import dotenv, errors
-from tests import checkouts
+from tests import checkouts, kills
 
 CRASH = "\nraise RuntimeError('crashed on purpose')\n"
 BAD_MIGRATION = """
@@ -147,19 +146,7 @@ def test_two_deploys_at_once(clone: checkouts.Clone) -> None:
 @pytest.mark.parametrize("step", ["decrypt", "prepare", "migrate", "apply", "wait"])
 def test_a_killed_deploy_is_finished_by_the_next(clone: checkouts.Clone, step: str) -> None:
     """After SIGKILL behind any step, the same command ends with one release and nothing beside it."""
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "invoke", "deploy"],
-        cwd=clone.repo.root,
-        env=clone.environ() | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with killed:
-        assert killed.stderr
-        while not killed.stderr.readline().startswith(f"✓ {step}"):
-            assert killed.poll() is None
-        killed.send_signal(signal.SIGKILL)
+    kills.told(clone, step, "deploy")
 
     clone.inv("deploy")
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,8 @@ def configure(project: Project, manager: Node, top: dict[str, str] | None = None
     document = yaml.safe_load(project.read(path)) | (top or {})
     for name in swarms.ENVIRONMENTS:
         document["environments"][name] |= {"docker": manager.docker, "address": manager.address, **about}
+        if not document["environments"][name]["edge"]:
+            del document["environments"][name]["edge"]
     project.write(path, yaml.safe_dump(document, sort_keys=False))
 
 
@@ -160,7 +163,7 @@ def test_a_node_is_lost(project: Project, swarm: Swarm) -> None:
     with load.upon(url(project, manager)) as later:
         without = deploy(project, manager)
     lost.start()
-    back = seconds(time.time(), lambda: lost.name in placed(project, manager)["edge"])
+    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["edge"])
     deploy(project, manager)
 
     say("a node lost", asked, began, noticed=noticed, replaced=replaced)
@@ -193,7 +196,7 @@ def test_the_leader_is_lost_in_a_deploy(project: Project, swarm: Swarm) -> None:
     number = deploy(project, manager)
     history = project.inv("history", "--env=dev").splitlines()[1:]
     lost.start()
-    back = seconds(time.time(), lambda: lost.name in placed(project, manager)["edge"])
+    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["edge"])
 
     say("the leader lost", asked, began, elected=elected, ended=ended, replaced=replaced, back=back)
     assert deploying.returncode in (0, errors.EngineError.code), said
@@ -219,10 +222,34 @@ def test_the_majority_is_lost(project: Project, swarm: Swarm) -> None:
         shown = project.inv("deploy", "--env=dev", f"--sha={sha}", code=errors.EngineError.code)
         refused = time.time() - tried
     lost[0].start()
-    back = seconds(time.time(), lambda: bool(nodes.members(manager)))
+    back = seconds(time.time(), swarm.agreed)
     status = project.inv("status", "--env=dev")
 
     say("the majority lost", asked, began, noticed=noticed, refused=refused, back=back)
     assert len(asked.failed) <= CLIENTS
     assert "error: the swarm has no leader\n" in shown
     assert "dev: release " in status
+
+
+def test_one_node_needs_no_registry(tmp_path: Path, postgres_url: str, redis_url: str) -> None:
+    """The image goes from the engine that built it to the one that runs it, once for both of its environments."""
+    for name in ("nodes", "project"):
+        (tmp_path / name).mkdir()
+    with (
+        nodes.swarm(tmp_path / "nodes", ["alone"]) as one,
+        swarms.project(tmp_path / "project", postgres_url, redis_url, one.host) as made,
+    ):
+        [node] = one.nodes
+        configure(made, node, replicas={"api": 1, "worker": 1}, edge={})
+        made.commit("one node, no registry")
+        made.build()
+        made.inv("deploy", "--env=dev")
+        made.inv("promote", "--to=staging")
+
+        with node.client() as client:
+            found = [image.tags for image in client.images.list(made.name)]
+            ran = {container.image.tags[0] for container in client.containers.list()}
+        status = made.inv("status", "--env=staging")
+
+    assert [[f"{made.name}:{status.split()[3].removesuffix(',')}"]] == found
+    assert {found[0][0]} == ran

@@ -1,14 +1,10 @@
 """A rotation that was killed can be given up until the old value is revoked."""
 
-import signal
-import subprocess
-import sys
-
 import httpx
 import pytest
 
 from ci.ground import dotenv
-from tests import checkouts
+from tests import checkouts, kills
 
 KEY = "SMS_PROVIDER_API_KEY"
 ROTATE = ("rotate", "--env=local", f"--key={KEY}")
@@ -26,29 +22,12 @@ def answer(clone: checkouts.Clone, key: str) -> int:
     return httpx.get(url, auth=(name, secret)).status_code
 
 
-def kill_after(clone: checkouts.Clone, step: str) -> None:
-    """Start the rotation and end it with SIGKILL as soon as it has told of a step."""
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "invoke", *ROTATE],
-        cwd=clone.repo.root,
-        env=clone.environ() | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with killed:
-        assert killed.stderr
-        while not killed.stderr.readline().startswith(f"✓ {step} "):
-            assert killed.poll() is None
-        killed.send_signal(signal.SIGKILL)
-
-
 @pytest.mark.server
 def test_a_rotation_given_up(clone: checkouts.Clone) -> None:
     """After --abort the old key is in the file and valid, and the new one is not."""
     clone.inv("deploy")
     before = values(clone)[KEY]
-    kill_after(clone, "confirm")
+    kills.told(clone, "confirm", *ROTATE)
     between = values(clone)[KEY]
 
     clone.inv(*ROTATE, "--abort")

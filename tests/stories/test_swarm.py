@@ -84,16 +84,17 @@ def test_deploys_and_rollbacks_under_load(project: Project) -> None:
     """New images, new values and the way back, again and again: every request is answered by a whole release."""
     shas = [project.sha("dev"), another(project)]
     with load.upon(project.url("dev")) as asked, load.messages(project.url("dev"), project.token("dev")) as sent:
-        for number in range(ROUNDS):
+        rounds = 0
+        while rounds < ROUNDS or asked.asked < ENOUGH:
+            rounds += 1
             project.tweak("dev")
-            project.inv("deploy", "--env=dev", f"--sha={shas[(number + 1) % 2]}")
+            project.inv("deploy", "--env=dev", f"--sha={shas[rounds % 2]}")
             project.inv("rollback", "--env=dev")
 
     services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
-    told = f"{ROUNDS} deploys, {ROUNDS} rollbacks, {asked.asked} requests, {len(asked.failed)} failed"
+    told = f"{rounds} deploys, {rounds} rollbacks, {asked.asked} requests, {len(asked.failed)} failed"
     print(f"{told}; {len(sent.accepted)} messages accepted, {len(sent.refused)} refused, all arrived")  # noqa: T201
     assert ([], []) == (asked.failed, sent.refused)
-    assert asked.asked >= ENOUGH
 
 
 def another(project: Project) -> str:

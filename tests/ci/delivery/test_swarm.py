@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 
-from ci.delivery.engines.swarm import drifts, edges, records, specs
+from ci.delivery.engines.swarm import drifts, edges, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
+from ci.ground import errors
+from ci.ground.repo import here
 
 
 class Networks:
@@ -16,6 +18,10 @@ class Networks:
     def networks(self, names: list[str]) -> list[dict[str, str]]:
         """Return the one network that there is."""
         return [{"Name": names[0], "Id": "net"}]
+
+    def nodes(self) -> list[str]:
+        """Return the names of two."""
+        return ["one", "two"]
 
     def configs(self, filters: object) -> list[dict[str, Any]]:
         """Return none."""
@@ -136,3 +142,12 @@ def test_releases_that_all_failed_are_kept(release: Release) -> None:
     past = [replace(release, number=n, result=FAILED) for n in range(1, 15)]
 
     assert past == records.kept(past, 10)
+
+
+def test_several_nodes_need_a_registry(cluster: Cluster, release: Release) -> None:
+    """An image that only one of several nodes has is refused before anything starts, with what to do."""
+    with pytest.raises(errors.EngineError, match="several nodes") as caught:
+        transfer.bring(here(), cluster, release)
+
+    assert "inv build --push" in caught.value.hint
+    assert not transfer.bring(here(), cluster, replace(release, image="registry.example/acme@sha256:1"))

@@ -92,7 +92,7 @@ async def send(
         log.info("sms %s was delivered before", message.id)
     else:
         message = sandbox.inbox.add(SMS, to=sms.to, sender=sms.sender, body=sms.body, reference=idempotency_key)
-        log.info("sms %s delivered", message.id)
+        log.info("sms %s delivered, %s to its sender", message.id, idempotency_key or "nothing")
     return _delivered(message)
 
 

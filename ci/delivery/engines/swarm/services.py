@@ -26,17 +26,10 @@ def put(cluster: Cluster, spec: dict[str, Any]) -> None:
         found = find(cluster, spec["Name"])
         try:
             if found is None:
-                cluster.api.create_service(
-                    spec["TaskTemplate"],
-                    name=spec["Name"],
-                    labels=spec["Labels"],
-                    mode=spec["Mode"],
-                    update_config=spec.get("UpdateConfig"),
-                    rollback_config=spec.get("RollbackConfig"),
-                    endpoint_spec=spec.get("EndpointSpec"),
-                )
+                cluster.api.create_service(spec["TaskTemplate"], **_options(spec))
             else:
-                _update(cluster, found, spec)
+                about = (found["ID"], found["Version"]["Index"])
+                cluster.api.update_service(*about, task_template=spec["TaskTemplate"], **_options(spec))
         except APIError as error:
             # The swarm itself may have changed it between the two calls, when it rolls back.
             if left and OUTDATED in str(error.explanation):
@@ -46,18 +39,16 @@ def put(cluster: Cluster, spec: dict[str, Any]) -> None:
         return
 
 
-def _update(cluster: Cluster, found: dict[str, Any], spec: dict[str, Any]) -> None:
-    cluster.api.update_service(
-        found["ID"],
-        found["Version"]["Index"],
-        task_template=spec["TaskTemplate"],
-        name=spec["Name"],
-        labels=spec["Labels"],
-        mode=spec["Mode"],
-        update_config=spec.get("UpdateConfig"),
-        rollback_config=spec.get("RollbackConfig"),
-        endpoint_spec=spec.get("EndpointSpec"),
-    )
+def _options(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return what the SDK takes beside a spec's template, by the SDK's names."""
+    return {
+        "name": spec["Name"],
+        "labels": spec["Labels"],
+        "mode": spec["Mode"],
+        "update_config": spec.get("UpdateConfig"),
+        "rollback_config": spec.get("RollbackConfig"),
+        "endpoint_spec": spec.get("EndpointSpec"),
+    }
 
 
 def find(cluster: Cluster, name: str) -> dict[str, Any] | None:
