@@ -9,7 +9,7 @@ from ci.delivery.release import Release
 PORT = 8000
 BUNDLE = "/run/secrets/bundle"
 SECOND = 1_000_000_000  # the swarm counts nanoseconds
-PATIENCE_SECONDS = 15  # what a replica may take to become ready
+PATIENCE_SECONDS = 30  # what a replica may take to become ready, on a machine that is busy, too
 EDGED = "api"  # the service that the edge leads to
 
 # Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
