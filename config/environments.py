@@ -75,9 +75,9 @@ class EnvironmentsError(Exception):
 class Environment:
     """How one environment is run.
 
-    `keep_releases` is how many healthy releases a rollback can reach. `docker` is a Docker context or an address
-    (`ssh://…`), empty for the engine of this machine; `address` is where the edge is reached from here. `placement`
-    holds swarm constraints and `resources` limits, by service.
+    `keep_releases` is how many healthy releases a rollback can reach. `docker` is a Docker context or an
+    address (`ssh://…`), empty for the engine of this machine; `address` is where the edge is reached from here.
+    `placement` holds swarm constraints and `resources` limits, by service.
     """
 
     name: str
