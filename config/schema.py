@@ -28,6 +28,7 @@ _META: dict[str, Any] = {
     "generate": {"type": ["string", "dict"]},
     "rotate_days": {"type": "integer", "min": 1},
     "provider": {"type": "string"},
+    "several": {"type": "boolean"},
     "same_everywhere": {"type": "boolean", "excludes": "differs_everywhere"},
     "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
 }
@@ -71,6 +72,11 @@ class Key:
     def secret(self) -> bool:
         """Whether the value may only be stored sealed."""
         return bool(self.meta.get("secret"))
+
+    @property
+    def several(self) -> bool:
+        """Whether the value is a list, separated by commas, of which each is valid."""
+        return bool(self.meta.get("several"))
 
     @property
     def services(self) -> tuple[str, ...]:

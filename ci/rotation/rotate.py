@@ -16,6 +16,7 @@ from ci.rotation import state as states
 from ci.rotation.state import NEW, OLD
 from ci.sealing import edit, environment
 from config import Secret
+from config.schema import Key
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def stage(rotation: Rotation) -> str:
     """Have a new value made, keep both sealed, and make the new one valid beside the old one."""
     if not rotation.new.reveal():
         rotation.new = rotation.provider.make(rotation.job)
+        edit.check(rotation.repo, rotation.job.environment, rotation.job.key, rotation.new.reveal())
         states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: rotation.new})
     rotation.provider.admit(rotation.job, rotation.new)
     return "a new value is at the provider"
@@ -53,11 +55,12 @@ def stage(rotation: Rotation) -> str:
 
 def probe(rotation: Rotation) -> str:
     """Try the new value, read-only."""
-    if not rotation.provider.admits(rotation.job, rotation.new):
+    taken = rotation.provider.admits(rotation.job, rotation.new)
+    if taken is False:
         raise errors.ProviderError(
             "the new value is refused", "inv rotate --abort goes back, the old one is valid"
         )
-    return "the provider takes the new value"
+    return "the provider takes the new value" if taken else "the new value fits the schema, nobody can be asked"
 
 
 def seal(rotation: Rotation) -> str:
@@ -81,18 +84,26 @@ def confirm(rotation: Rotation) -> str:
 
 
 def revoke(rotation: Rotation) -> str:
-    """Make the old value invalid."""
-    rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new)
-    return "the old value is revoked"
+    """Make the old value invalid; where the new one held it, too, what is left of that is sealed and deployed."""
+    left = rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new)
+    if left == rotation.new:
+        return "the old value is revoked"
+    told = _put(rotation, left)
+    rotation.state.release = _deploy(rotation)
+    told += f", {_confirmed(rotation)}"
+    rotation.new = left
+    states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: left})
+    return f"the old value is left out, {told}"
 
 
 def prove(rotation: Rotation) -> str:
     """See the old value refused and the new one taken."""
-    if rotation.provider.admits(rotation.job, rotation.job.old):
+    old = rotation.provider.admits(rotation.job, rotation.job.old)
+    if old:
         raise errors.ProviderError("the old value is still taken", "revoke it at the provider, then go on")
-    if not rotation.provider.admits(rotation.job, rotation.new):
+    if rotation.provider.admits(rotation.job, rotation.new) is False:
         raise errors.ProviderError("the new value is refused", "somebody revoked it; rotate with --leaked")
-    return "the old value is refused"
+    return "the old value is refused" if old is False else "nobody can be asked, the old value counts as revoked"
 
 
 def record(rotation: Rotation) -> str:
@@ -114,7 +125,7 @@ def run(repo: Repo, name: str, key: str, wish: Wish) -> None:
     with states.alone(repo, name):
         state = states.read(repo, name, key)
         if state is None:
-            _warn(name, wish, provider)
+            _warn(name, wish, provider, repo.schema.keys[key])
             state = states.begin(repo, name, key, leaked=wish.leaked)
         elif state.aborting:
             raise errors.RotationError(
@@ -135,10 +146,13 @@ def abort(repo: Repo, name: str, key: str, wish: Wish) -> None:
                 f"no rotation of {key} is under way in {name}", "there is nothing to give up"
             )
         rotation = _made(repo, wish, state, provider)
-        if not provider.admits(rotation.job, rotation.job.old):
+        valid = provider.admits(rotation.job, rotation.job.old)
+        if valid is False or (valid is None and "revoke" in state.done):
             raise errors.RotationError(
                 "the old value is revoked", "only forward: the same command without --abort"
             )
+        if valid is None:
+            rotation.job.confirm("nobody can be asked whether the old value is still valid")
         state.aborting = True
         states.write(repo, state)
         _back(rotation)
@@ -160,7 +174,7 @@ def _back(rotation: Rotation) -> None:
     """Bring the old value back everywhere before the new one goes."""
     if rotation.new.reveal():
         console.done("seal", _put(rotation, rotation.job.old))
-        if "seal" in rotation.state.done:  # a deploy may have begun
+        if ("probe" if rotation.state.leaked else "seal") in rotation.state.done:  # a deploy may have begun
             rotation.state.release = _deploy(rotation)
             console.done("deploy", f"release {rotation.state.release} has the old value")
             console.done("confirm", _confirmed(rotation))
@@ -173,13 +187,21 @@ def _made(repo: Repo, wish: Wish, state: states.State, provider: providers.Provi
     kept = states.held(repo, state)
     old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
     plain = environment.plain(repo, state.environment)
-    job = providers.Job(state.environment, state.key, plain, old, state.tag)
+
+    def confirm(what: str) -> None:
+        if not wish.yes:
+            confirms.typed(state.environment, what)
+
+    about = repo.schema.keys[state.key]
+    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, confirm)
     return Rotation(repo, wish, state, provider, job, kept.get(NEW, Secret("")))
 
 
-def _warn(name: str, wish: Wish, provider: providers.Provider) -> None:
+def _warn(name: str, wish: Wish, provider: providers.Provider, about: Key) -> None:
     """Say before the first step what will fail in the meantime, and have it confirmed."""
-    gap = "what runs with the old value fails until the deploy is through" if wish.leaked else provider.gap
+    gap = "" if about.several else provider.gap
+    if wish.leaked:
+        gap = "what runs with the old value fails until the deploy is through"
     if not gap:
         return
     console.say(f"gap: {gap}")
@@ -208,12 +230,20 @@ def _commit(rotation: Rotation, path: Path, message: str) -> bool:
 
 
 def _deploy(rotation: Rotation) -> int:
+    """Deploy what is sealed, and return the release that has it: the one that runs, where that has it already."""
+    runs = _current(rotation)
+    sha = "" if rotation.job.environment == LOCAL else runs.sha
+    deploys.run(rotation.repo, rotation.job.environment, deploys.Wish(sha=sha, yes=rotation.wish.yes))
+    return _current(rotation).number
+
+
+def _current(rotation: Rotation) -> releases.Release:
+    """Return the release that runs; NotRunningError when there is none."""
     repo, name = rotation.repo, rotation.job.environment
     runs = releases.current(engines.of(repo, name).history(repo, name))
     if runs is None:
         raise errors.NotRunningError(f"nothing runs in {name}", f"inv deploy --env={name}, then the same command")
-    sha = "" if name == LOCAL else runs.sha
-    return deploys.run(repo, name, deploys.Wish(sha=sha, yes=rotation.wish.yes)).release.number
+    return runs
 
 
 def _confirmed(rotation: Rotation) -> str:

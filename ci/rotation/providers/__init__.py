@@ -1,6 +1,6 @@
 """Who gives out a secret. A provider is a module that satisfies `Provider` and stands in `PROVIDERS`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -9,23 +9,41 @@ from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import environment
 from config import Secret
+from config.schema import Key
+
+
+def unconfirmed(what: str) -> None:
+    """Raise NotConfirmedError: nobody is there to confirm anything."""
+    raise errors.NotConfirmedError(f"{what}, and nobody confirmed", "the same command with --yes goes on")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a provider needs to know: whose key it is, the value from before, and this rotation's own name."""
+    """What a provider needs to know: the key and its environment, the value from before, this rotation's own name.
+
+    `confirm` has a person say that it may go on, or raises NotConfirmedError. After a leak (`leaked`) those who
+    use the old value get no time to change.
+    """
 
     environment: str
-    key: str
+    about: Key
     plain: Mapping[str, str]
     old: Secret
     tag: str
+    leaked: bool = False
+    confirm: Callable[[str], None] = unconfirmed
+
+    @property
+    def key(self) -> str:
+        """The key's name."""
+        return self.about.name
 
 
 class Provider(Protocol):
     """The few things a rotation asks; each may be asked again after a kill, with the same outcome.
 
-    `gap` is empty when the provider holds two values at once, else it says what fails in the meantime.
+    `gap` is empty when the provider holds two values at once, else it says what fails in the meantime. A key whose
+    value is a list of `several` has none, whoever makes its values.
     """
 
     gap: str
@@ -36,18 +54,26 @@ class Provider(Protocol):
     def admit(self, job: Job, new: Secret) -> None:
         """Make a value valid beside the old one, where `make` has not."""
 
-    def admits(self, job: Job, value: Secret) -> bool:
-        """Ask, read-only, whether a value is valid; ProviderError when that cannot be known."""
+    def admits(self, job: Job, value: Secret) -> bool | None:
+        """Ask, read-only, whether a value is valid; None when nobody can be asked, ProviderError for silence."""
 
-    def revoke(self, job: Job, gone: Secret, by: Secret) -> None:
-        """Make one value invalid, with another that stays."""
+    def revoke(self, job: Job, gone: Secret, by: Secret) -> Secret:
+        """Make one value invalid, with another that stays, and return what is to be sealed from now on.
+
+        That is `by`, unless the value itself holds both: then it is what is left of it, and valid once deployed.
+        """
 
     def sweep(self, job: Job) -> None:
         """Take back what this rotation made and nobody knows."""
 
 
 PROVIDERS: Mapping[str, str] = {
+    "generated": "ci.rotation.providers.generated",
+    "manual": "ci.rotation.providers.manual",
+    "postgres": "ci.rotation.providers.postgres",
+    "redis": "ci.rotation.providers.redis",
     "sandbox": "ci.rotation.providers.sandbox",
+    "twilio": "ci.rotation.providers.twilio",
 }
 
 

@@ -31,9 +31,10 @@ def admits(job: Job, value: Secret) -> bool:
         return answer.status_code != httpx.codes.UNAUTHORIZED and _good(answer).is_success
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> None:
+def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
     """Revoke one key with another; one that is revoked stays so."""
     _revoke(job, _id(gone), by)
+    return by
 
 
 def sweep(job: Job) -> None:

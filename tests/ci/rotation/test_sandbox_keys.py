@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,15 @@ import pytest
 from ci.ground import errors
 from ci.rotation.providers import Job, sandbox
 from config import Secret
-from tests import sandboxes
+from tests import sandboxes, services
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Iterator[Job]:
     """A rotation of a running sandbox's only key."""
     with sandboxes.running(tmp_path) as running:
-        plain = {"SMS_PROVIDER_URL": running.url}
-        yield Job("local", "SMS_PROVIDER_API_KEY", plain, Secret(running.key), f"lockstep-{secrets.token_hex(8)}")
+        about, plain = services.SCHEMA.keys["SMS_PROVIDER_API_KEY"], {"SMS_PROVIDER_URL": running.url}
+        yield Job("local", about, plain, Secret(running.key), f"lockstep-{secrets.token_hex(8)}")
 
 
 def test_old_and_new_are_valid_until_the_old_one_is_revoked(job: Job) -> None:
@@ -42,7 +43,7 @@ def test_a_key_that_was_made_and_lost_is_taken_back(job: Job) -> None:
 
 def test_silence_is_no_refusal(job: Job) -> None:
     """A provider that cannot be reached is a fault, never the proof that a key is refused."""
-    gone = Job(job.environment, job.key, {"SMS_PROVIDER_URL": "http://127.0.0.1:9"}, job.old, job.tag)
+    gone = replace(job, plain={"SMS_PROVIDER_URL": "http://127.0.0.1:9"})
 
     with pytest.raises(errors.ProviderError, match="cannot be asked"):
         sandbox.admits(gone, job.old)

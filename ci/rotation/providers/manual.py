@@ -1,0 +1,60 @@
+"""By hand: a person makes the value at a console and gives it here, and makes the old one invalid in the end.
+
+Nobody can be asked whether such a value is valid: of the new one only its form is checked, the person is told to
+try it, and that the old one is refused is the person's word. Killed or not confirmed, the same command goes on: a
+value that was given is kept, sealed, and is not asked for again.
+"""
+
+from collections.abc import Sequence
+
+from ci.ground import console, errors
+from ci.rotation.providers import Job
+from ci.sealing import ask
+from config import Secret
+
+gap = "unless its console holds two values at once, what runs with the old one fails until the deploy is through"
+
+
+def make(job: Job) -> Secret:
+    """Say what to do, and return the value that a person gives: at a hidden prompt, or on stdin."""
+    steps = (
+        "sign in at the console of whoever gives it out, keep the old value if it can hold two",
+        f"make a new value there; a good one looks like {job.about.meta['example']}",
+        "try it there: nobody else does before the deploy",
+        "give it here, as the new value",
+    )
+    _say(f"{job.key} of {job.environment} is made by hand: {job.about.meta['description']}", steps)
+    new = Secret(ask.value(f"{job.environment} {job.key}"))
+    if new == job.old:
+        raise errors.BadValueError(f"that is the old value of {job.key}", "make a new one, then the same command")
+    return new
+
+
+def admit(job: Job, new: Secret) -> None:
+    """Do nothing: a person has done it."""
+
+
+def admits(job: Job, value: Secret) -> None:
+    """Know nothing: only the console does."""
+
+
+def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
+    """Say what to do, and have it confirmed; NotConfirmedError until it is."""
+    which = "old" if gone == job.old else "new"
+    steps = (
+        f"at the same console, make the {which} value invalid; where it was replaced, it is",
+        f"try it there: the {which} value must be refused",
+    )
+    _say(f"the {which} value of {job.key} of {job.environment} is to go", steps)
+    job.confirm(f"the {which} value of {job.key} is made invalid by hand")
+    return by
+
+
+def sweep(job: Job) -> None:
+    """Do nothing: what a person made and did not give is theirs to remove."""
+
+
+def _say(about: str, steps: Sequence[str]) -> None:
+    console.say(about)
+    for number, step in enumerate(steps, start=1):
+        console.say(f"  {number}. {step}")

@@ -1,0 +1,210 @@
+"""Postgres: two roles take turns, `name` and `name_b`, so that two passwords are valid during the change.
+
+Everything belongs to the first of them for good, the one whose tables are there already. The second is a member
+of it and acts as it from its first statement (`ALTER ROLE … SET role`): migrations may be run with either, and
+what they make is usable by both. Revoked means NOLOGIN, no password, and no session that is left.
+
+Two roles that could each alter the other would be members of each other, which Postgres refuses (from 16 on,
+whoever alters a role is a member of it). A function does it for both, with the rights of whoever installed it: we
+do, at the first rotation, where the role is a superuser as `local`'s is; else an admin does, once, with the SQL
+that is printed: a superuser, or on a managed server the role that made ours (CREATEROLE, from 16 on ADMIN on it).
+
+Passwords reach no log of the server: it is given SCRAM verifiers, computed here. That a password was refused is
+read from the server's words, for libpq gives no code; where lc_messages is not English, it is told as a fault.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ci.ground import console, errors
+from ci.rotation import urls
+from ci.rotation.providers import Job
+from config import Secret
+
+gap = ""
+LONGEST = 50  # bytes of a role's name: Postgres cuts identifiers at 63, and ours are longer than the role's
+MARK = "lockstep: takes turns with "  # the second role's comment; a role without it is somebody else's
+REFUSED = ("authentication failed", "is not permitted to log in")
+CREATE = sql.SQL("CREATE ROLE {second};\n")
+SET_UP = sql.SQL("""\
+DO $lockstep$ BEGIN
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    GRANT {second} TO CURRENT_USER;
+  END IF;
+END $lockstep$;
+GRANT {first} TO {second};
+ALTER ROLE {second} SET role = {first_name};
+COMMENT ON ROLE {second} IS {mark};
+CREATE SCHEMA IF NOT EXISTS {schema};
+GRANT USAGE ON SCHEMA {schema} TO {first};
+CREATE OR REPLACE FUNCTION {schema}.password(which name, verifier text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lockstep$
+BEGIN
+  IF which NOT IN ({first_name}, {second_name}) OR verifier NOT LIKE 'SCRAM-SHA-256$%' THEN
+    RAISE 'another role than those that take turns, or no verifier';
+  ELSIF verifier IS NOT NULL THEN
+    EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', which, verifier);
+  ELSIF which = session_user THEN
+    RAISE 'a role that takes turns ends the other one, never itself';
+  ELSE
+    EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', which);
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = which;
+  END IF;
+END $lockstep$;
+REVOKE ALL ON FUNCTION {schema}.password(name, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {schema}.password(name, text) TO {first};
+""")
+SETTINGS = """
+WITH settings AS (
+  SELECT setrole::regrole::text AS role, setdatabase, unnest(setconfig) AS setting FROM pg_db_role_setting
+), named AS (SELECT quote_ident(%(first)s) AS first, quote_ident(%(second)s) AS second)
+SELECT split_part(setting, '=', 1) FROM (
+  SELECT setdatabase, setting FROM settings, named WHERE role = first
+  EXCEPT SELECT setdatabase, setting FROM settings, named WHERE role = second
+) missing
+"""
+
+
+def make(job: Job) -> Secret:
+    """Return the URL with the other role and a new password; nothing is valid yet, so a lost one is no harm."""
+    user = urls.login(job.key, job.old).user
+    with _connected(job.old) as connection:
+        first, second = _pair(connection, user)
+        _set_up(connection, first, second)
+        _same_settings(connection, first, second)
+    return urls.renewed(job.old, second if user == first else first)
+
+
+def admit(job: Job, new: Secret) -> None:
+    """Give the other role its password and let it log in; the old one's stays as it is."""
+    login = urls.login(job.key, new)
+    with _connected(job.old) as connection:
+        words = (login.password.reveal().encode(), login.user.encode(), b"scram-sha-256")
+        verifier = connection.pgconn.encrypt_password(*words).decode()
+        _password(connection, urls.login(job.key, job.old).user, login.user, verifier)
+
+
+def admits(job: Job, value: Secret) -> bool:  # noqa: ARG001, the URL says all
+    """Log in and ask for nothing."""
+    try:
+        with _session(value) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and any(words in str(error) for words in REFUSED):
+            return False
+        raise _fault(error) from None
+    return True
+
+
+def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
+    """Shut one role out with the other one, and end its sessions."""
+    role, user = urls.login(job.key, gone).user, urls.login(job.key, by).user
+    with _connected(by) as connection:
+        # Twice: who came in before the first was committed leaves with the second.
+        for _ in range(2):
+            _password(connection, user, role, None)
+    return by
+
+
+def sweep(job: Job) -> None:
+    """Do nothing: a password is kept before it becomes valid."""
+
+
+def _pair(connection: psycopg.Connection, user: str) -> tuple[str, str]:
+    """Return the first role and the second; ProviderError when the second's name is somebody else's."""
+    name = user.removesuffix("_b")
+    first = name if _comment(connection, user) == MARK + name else user
+    second = f"{first}_b"
+    if len(first.encode()) > LONGEST:
+        raise errors.ProviderError(f"the role's name is longer than {LONGEST} bytes", "give it a shorter one")
+    if _comment(connection, second) not in (None, MARK + first):
+        hint = f"rename it, or if it is free for this: COMMENT ON ROLE {second} IS '{MARK}{first}'"
+        raise errors.ProviderError(f"the role {second} is there and not known to take turns with {first}", hint)
+    return first, second
+
+
+def _comment(connection: psycopg.Connection, role: str) -> str | None:
+    """Return what a role's comment says, empty when it has none, None when there is no such role."""
+    asked = "SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = %s"
+    found = connection.execute(asked, [role]).fetchone()
+    return str(found[0]) if found else None
+
+
+def _set_up(connection: psycopg.Connection, first: str, second: str) -> None:
+    """Make the second role and the function where they are not there; ProviderError shows the SQL for an admin."""
+    there = _comment(connection, second) is not None
+    function = sql.Identifier(_schema(first), "password").as_string(connection)
+    usable = "SELECT has_function_privilege(to_regprocedure(%s), 'EXECUTE')"
+    if there and _one(connection, usable, f"{function}(name, text)"):
+        return
+    text = SET_UP.format(
+        first=sql.Identifier(first),
+        second=sql.Identifier(second),
+        first_name=sql.Literal(first),
+        second_name=sql.Literal(second),
+        mark=sql.Literal(MARK + first),
+        schema=sql.Identifier(_schema(first)),
+    )
+    if not there:
+        text = CREATE.format(second=sql.Identifier(second)) + text
+    if not _one(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        console.emit(text.as_string(connection))  # as it is, so that it can be piped
+        database = _one(connection, "SELECT current_database()")
+        raise errors.ProviderError(
+            f"{first} is no superuser and cannot have a second role that takes turns with it",
+            f"have an admin run the SQL on stdout in the database {database}, once; then the same command goes on",
+        )
+    connection.execute(text)  # all of it in one transaction
+
+
+def _same_settings(connection: psycopg.Connection, first: str, second: str) -> None:
+    """Raise ProviderError when the first role has settings, such as a search_path, that the second has not."""
+    rows = connection.execute(SETTINGS, {"first": first, "second": second}).fetchall()
+    if rows:
+        names = ", ".join(sorted({str(name) for (name,) in rows}))
+        hint = f"ALTER ROLE {second} SET … as it is for {first}, then the same command goes on"
+        raise errors.ProviderError(f"the role {second} lacks settings that {first} has: {names}", hint)
+
+
+def _password(connection: psycopg.Connection, user: str, which: str, verifier: str | None) -> None:
+    """Call the function; `user` is who is logged in."""
+    schema = sql.Identifier(_schema(_pair(connection, user)[0]))
+    connection.execute(sql.SQL("SELECT {}.password(%s, %s)").format(schema), [which, verifier])
+
+
+def _schema(first: str) -> str:
+    return f"{first}_rotation"
+
+
+def _one(connection: psycopg.Connection, statement: str, *values: str) -> object:
+    row = connection.execute(statement.encode(), values or None).fetchone()
+    return row[0] if row else None
+
+
+@contextmanager
+def _connected(value: Secret) -> Iterator[psycopg.Connection]:
+    """Yield a session of a role; ProviderError for whatever goes wrong in it."""
+    try:
+        with _session(value) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise _fault(error) from None
+
+
+def _session(value: Secret) -> psycopg.Connection:
+    # sslmode is said here, or PGSSLMODE of this user's other databases would hold; no service sees that.
+    words = make_conninfo("", **{"sslmode": "prefer", "connect_timeout": 10, **conninfo_to_dict(value.reveal())})
+    return psycopg.connect(words, autocommit=True, application_name="lockstep rotate")
+
+
+def _fault(error: psycopg.Error) -> errors.ProviderError:
+    """Return what is known without the server's words, which may hold a value."""
+    what = f"{type(error).__name__}, {error.sqlstate}" if error.sqlstate else type(error).__name__
+    return errors.ProviderError(
+        f"the database did not do what it was asked, {what}",
+        "is it up, reached from here, and does it take the old password? its log shows more",
+    )
