@@ -181,13 +181,14 @@ class Swarm:
         return next((node for node in self.nodes if [node.name] == names), None)
 
     def agreed(self) -> bool:
-        """Say whether all managers that are on follow one leader.
+        """Say whether all managers that are on follow one leader, to which they are ready.
 
-        One that comes back may call an election before the leader has found it again, and for half a minute there
-        is none: https://github.com/moby/swarmkit keeps to Raft without its PreVote.
+        One that comes back may call an election before the leader has found it again, as the swarm's Raft knows no
+        PreVote; then there is no leader for half a minute, and the nodes have to find the next.
         """
-        leaders = {self.leader(node) for node in self.nodes if node.runs}
-        return len(leaders) == 1 and None not in leaders
+        on = [node for node in self.nodes if node.runs]
+        leaders = {self.leader(node) for node in on}
+        return len(leaders) == 1 and all(state(on[0], node) == "ready" for node in on)
 
     def others(self, *those: Node | None) -> list[Node]:
         """Return all nodes but those."""
@@ -212,10 +213,10 @@ def members(asked: Node) -> list[dict[str, Any]]:
             return []
 
 
-def down(asked: Node, node: Node) -> bool:
-    """Say whether the swarm, for which a manager speaks, has noticed that a node is lost."""
+def state(asked: Node, node: Node) -> str:
+    """Return what the swarm, for which a manager speaks, takes a node for: ready, down, unknown."""
     states = {one["Description"]["Hostname"]: one["Status"]["State"] for one in members(asked)}
-    return states.get(node.name) == "down"
+    return str(states.get(node.name, "unknown"))
 
 
 def placed(asked: Node, service: str) -> list[str]:

@@ -156,7 +156,7 @@ def test_a_node_is_lost(project: Project, swarm: Swarm) -> None:
     with load.upon(url(project, manager)) as asked:
         began = time.time()
         lost.lose()
-        noticed = seconds(began, lambda: nodes.down(manager, lost))
+        noticed = seconds(began, lambda: nodes.state(manager, lost) == "down")
         replaced = seconds(began, lambda: whole(project, manager, lost))
     status = [line.split() for line in project.inv("status", "--env=dev").splitlines() if " ready " in line]
     logs = project.inv("logs", "--env=dev", "--service=worker")

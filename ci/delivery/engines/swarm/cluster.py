@@ -1,5 +1,6 @@
 """One environment's place in a swarm: the connection to a manager, and what its objects are called."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from ci.ground.repo import Repo
 PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
-LEADERLESS = ("does not have a leader", "deadline exceeded")
+ELECTION_SECONDS = 45  # what managers took to agree on a leader, when one was lost or came back, was 12 to 35 s
 
 
 class Manager:
     """A swarm manager's API; what it refuses, and silence, become EngineErrors that say which call it was.
+
+    It waits while the managers elect a leader: to give up a deploy then would put replicas of the old release back
+    that the swarm still believes in, on the node that was lost, and take away those that run.
 
     Left as they are: that something is not there, that a name is taken, that somebody changed a service meanwhile.
     """
@@ -33,24 +37,37 @@ class Manager:
 
         @wraps(method)
         def call(*arguments: Any, **options: Any) -> Any:
-            try:
-                return method(*arguments, **options)
-            except APIError as error:
-                if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in str(error.explanation):
-                    raise
-                said = str(error.explanation)
-                if any(words in said for words in LEADERLESS):
-                    hint = "try again in a minute; if it stays so, start managers that are down: too few are up"
-                    raise errors.EngineError("the swarm has no leader", hint, [said]) from None
-                hint = "the lines above are the engine's own words"
-                raise errors.EngineError(
-                    f"the engine refused to {_words(name)}", hint, [str(error.explanation)]
-                ) from None
-            except (DockerException, OSError):
-                hint = "is it there, and has the swarm a majority of managers? docker node ls"
-                raise errors.EngineError(f"the engine did not answer to {_words(name)}", hint) from None
+            deadline = time.monotonic() + ELECTION_SECONDS
+            while True:
+                try:
+                    return method(*arguments, **options)
+                except APIError as error:
+                    if not _leaderless(name, error) or time.monotonic() > deadline:
+                        raise _refusal(name, error) from None
+                    time.sleep(1)
+                except (DockerException, OSError):
+                    hint = "is it there, and has the swarm a majority of managers? docker node ls"
+                    raise errors.EngineError(f"the engine did not answer to {_words(name)}", hint) from None
 
         return call
+
+
+def _leaderless(name: str, error: APIError) -> bool:
+    """Say whether a call met no leader and so did nothing; of one that was cut off only a question did nothing."""
+    said = str(error.explanation)
+    asks = not name.startswith(("create_", "update_", "remove_"))
+    return "does not have a leader" in said or (asks and "code = DeadlineExceeded" in said)
+
+
+def _refusal(name: str, error: APIError) -> Exception:
+    said = str(error.explanation)
+    if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in said:
+        return error
+    if _leaderless(name, error):
+        hint = "too few managers are up: start those that are down, docker node ls"
+        return errors.EngineError("the swarm has no leader", hint, [said])
+    hint = "the lines above are the engine's own words"
+    return errors.EngineError(f"the engine refused to {_words(name)}", hint, [said])
 
 
 def _words(name: str) -> str:
