@@ -215,6 +215,12 @@ class ProviderError(LockstepError):
     code = 60
 
 
+class KeyRefusedError(ProviderError):
+    """A provider does not know the key that it was asked with, or does not let it do this."""
+
+    code = 62
+
+
 class RotationError(LockstepError):
     """A rotation cannot go this way, or what it should have brought about is not so."""
 

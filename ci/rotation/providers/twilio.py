@@ -64,7 +64,7 @@ def admits(job: Job, value: Secret) -> bool:
     try:
         with _told():
             _client(job, value).messages.list(limit=1, page_size=1)
-    except _RefusedError:
+    except errors.KeyRefusedError:
         return False
     return True
 
@@ -81,10 +81,6 @@ def sweep(job: Job) -> None:
         lost = [one.sid for one in _account(job).keys.list() if one.friendly_name == job.tag]
     for identifier in lost:
         _delete(job, identifier)
-
-
-class _RefusedError(errors.ProviderError):
-    """Twilio does not know the key, or does not let it do this: it says the same to both."""
 
 
 def _delete(job: Job, identifier: str) -> None:
@@ -127,7 +123,8 @@ def _told(done: int = 0) -> Iterator[None]:
         if status == done:
             return
         if code == REFUSED:
-            raise _RefusedError("twilio does not know the key, or does not let it manage keys", CURE) from None
+            wrong = "twilio does not know the key, or does not let it manage keys"
+            raise errors.KeyRefusedError(wrong, CURE) from None
         raise errors.ProviderError(
             f"twilio answered {status}, code {code or 'none'}",
             "see https://www.twilio.com/docs/api/errors; are SMS_PROVIDER_ACCOUNT and SMS_PROVIDER_URL right?",

@@ -1,7 +1,10 @@
+import importlib
+import pkgutil
 from collections.abc import Iterator
 
 import pytest
 
+import ci
 from ci.ground import errors
 
 
@@ -13,6 +16,9 @@ def every(kind: type[errors.LockstepError]) -> Iterator[type[errors.LockstepErro
 
 def test_exit_codes_are_unique() -> None:
     """A script can tell every fault apart, and none looks like clean, findings or a plan's changes."""
+    for module in pkgutil.walk_packages(ci.__path__, "ci."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     codes = [kind.code for kind in every(errors.LockstepError)]
 
     assert len(codes) == len(set(codes))
