@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Info, generate_latest
 from starlette.types import ASGIApp
 
 from app import notifications, problems, tokens
+from app.limits import Backlog
 from app.requests import Requests
 from app.schemas import Health, Version
 from config import Config
@@ -41,7 +42,8 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     engine, broker = database.engine(config), queue.broker(config)
     BUILD.info({"sha": sha, "release": str(release)})
     problems.install(app)
-    app.include_router(notifications.routes(engine, broker, tokens.guarded(config.api_tokens)))
+    backlog = Backlog(config.backlog_max)
+    app.include_router(notifications.routes(engine, broker, backlog, tokens.guarded(config)))
 
     @app.get("/healthz", tags=["operation"], summary="The process runs")
     async def healthz() -> Health:
@@ -60,4 +62,4 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
     def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Requests(app)
+    return Requests(app, config.api_concurrency)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.limits import Backlog
 from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
 from app.tokens import bearer
@@ -27,27 +28,26 @@ CONTENT = ("channel", "to", "subject", "body")
 log = structlog.get_logger("app")
 
 
-def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> APIRouter:
+def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: type[APIRoute]) -> APIRouter:
     """Return the routes under /v1/notifications, each of the guarded class."""
     router = APIRouter(
         prefix=PATH,
         tags=["notifications"],
         route_class=guarded,
         dependencies=[Security(bearer)],
-        responses=described(401, 403, 422, 503),
+        responses=described(401, 403, 422, 429, 503),
     )
 
-    @router.post("", status_code=202, summary="Submit a notification", responses=described(400, 409, 413))
+    @router.post("", status_code=202, summary="Submit a notification", responses=described(400, 408, 409, 413))
     def submit(submission: Submission, response: Response) -> Receipt:
         """Accept it: once this answers 202, it is kept until it is delivered or refused.
 
         The same idempotency key with the same content is the same notification; with other content it is a 409.
         """
         with Session(database, expire_on_commit=False) as session, session.begin():
-            row = _insert(session, submission)
-            new = row is not None
-            row = row or _earlier(session, submission)
+            row, new = _kept(session, submission, backlog)
         if new:
+            backlog.add()
             ACCEPTED.labels(row.channel).inc()
             _nudge(database, broker, row)
         response.headers["Location"] = f"{PATH}/{row.id}"
@@ -85,12 +85,24 @@ def routes(database: Engine, broker: RedisBroker, guarded: type[APIRoute]) -> AP
             row = _found(session.get(Notification, identifier, with_for_update=True))
             if row.status != Status.DEAD:
                 raise Problem(409, f"it is {row.status}, only a dead one can be replayed")
+            backlog.require_room(session)
             row.status, row.attempts, row.reason = Status.QUEUED, 0, None
             row.due_at = row.nudged_at = session.scalars(select(func.now())).one()
+        backlog.add()
         _nudge(database, broker, row)
         return Receipt.of(row)
 
     return router
+
+
+def _kept(session: Session, submission: Submission, backlog: Backlog) -> tuple[Notification, bool]:
+    """Return the row of a submission, and whether it is new; a full backlog refuses only what is."""
+    while True:  # again when another request of the same key came in between
+        if row := _earlier(session, submission):
+            return row, False
+        backlog.require_room(session)
+        if row := _insert(session, submission):
+            return row, True
 
 
 def _insert(session: Session, submission: Submission) -> Notification | None:
@@ -106,11 +118,13 @@ def _insert(session: Session, submission: Submission) -> Notification | None:
     ).one_or_none()
 
 
-def _earlier(session: Session, submission: Submission) -> Notification:
+def _earlier(session: Session, submission: Submission) -> Notification | None:
     """Return the row that used the idempotency key first."""
+    if submission.idempotency_key is None:
+        return None
     query = select(Notification).where(Notification.idempotency_key == submission.idempotency_key)
-    row = session.scalars(query).one()
-    if any(getattr(row, name) != getattr(submission, name) for name in CONTENT):
+    row = session.scalars(query).one_or_none()
+    if row and any(getattr(row, name) != getattr(submission, name) for name in CONTENT):
         raise Problem(409, "this key was used for another content", where="body.idempotency_key")
     return row
 

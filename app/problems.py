@@ -11,7 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-RETRY_SECONDS = "5"
+RETRY_SECONDS = "5"  # as the header Retry-After has it
 METHOD_NOT_ALLOWED = 405
 LONGEST_WHERE = 80  # characters; the name of an unknown field is the client's own
 NO_OBJECT = "should be a JSON object, sent as application/json"
@@ -48,9 +48,11 @@ MEANINGS = {
     403: "the token's scope does not reach this",
     404: "there is no such notification",
     409: "it stands against what is there",
+    408: "the body did not come in time",
     413: "the body is too large",
     422: "the request does not fit",
-    503: "the database does not answer",
+    429: "the token asks too often",
+    503: "the database does not answer, or there is too much to do",
 }
 log = structlog.get_logger("app")
 
@@ -72,7 +74,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _headers(status: int) -> dict[str, Any]:
-    name = {401: "WWW-Authenticate", 503: "Retry-After"}.get(status)
+    name = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}.get(status)
     return {"headers": {name: {"required": True, "schema": {"type": "string"}}}} if name else {}
 
 

@@ -13,27 +13,30 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
+from app.limits import Rate
 from app.problems import Problem
-from config import Secret
+from config import Config
 
 NEEDED = {"GET": "read", "POST": "submit"}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")  # for the documentation; the route checks
 
 
-def guarded(tokens: Secret) -> type[APIRoute]:
-    """Return the class of routes that let a request in whose token is one of these, separated by commas.
+def guarded(config: Config) -> type[APIRoute]:
+    """Return the class of routes that let in a request whose token is one of API_TOKENS, RATE_PER_SECOND of each.
 
     A route, not a dependency: FastAPI would read the body first, and a stranger would learn what is wrong with it.
     """
-    valid = [_parsed(one) for one in tokens.reveal().split(",")]
+    valid = [_parsed(one) for one in config.api_tokens.reveal().split(",")]
+    rates = {token: Rate(config.rate_per_second) for token, _ in valid}
 
     class Guarded(APIRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
 
             async def check(request: Request) -> Response:
-                _require(request.headers.get("authorization"), NEEDED[request.method], valid)
+                token = _require(request.headers.get("authorization"), NEEDED[request.method], valid)
+                rates[token].take()
                 return await handle(request)
 
             return check
@@ -47,8 +50,11 @@ def _parsed(text: str) -> tuple[bytes, str]:
     return _hash(token), scope
 
 
-def _require(authorization: str | None, needed: str, valid: list[tuple[bytes, str]]) -> None:
-    """Compare hashes, every one of them, each in constant time, so that an answer's time tells nothing."""
+def _require(authorization: str | None, needed: str, valid: list[tuple[bytes, str]]) -> bytes:
+    """Return the hash of the token, which may do what is needed.
+
+    Every hash is compared, each in constant time, so that an answer's time tells nothing.
+    """
     scheme, given = get_authorization_scheme_param(authorization)
     hashed = _hash(given)
     known = [(hmac.compare_digest(hashed, one), scope) for one, scope in valid]
@@ -57,6 +63,7 @@ def _require(authorization: str | None, needed: str, valid: list[tuple[bytes, st
         raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
     if not scopes & {"", needed}:
         raise Problem(403, f"this token may not {needed}")
+    return hashed
 
 
 def _hash(token: str) -> bytes:

@@ -13,6 +13,9 @@ class Keys:
     redis_url: Secret
     api_tokens: Secret
     public_base_url: str
+    api_concurrency: int
+    rate_per_second: float
+    backlog_max: int
     log_level: str
     log_format: str
     shutdown_grace_seconds: float

@@ -1,0 +1,176 @@
+"""Limits: of a token's rate, of requests at once, of what waits unsent, and of a body's time."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+
+from app.limits import LOOK_SECONDS, Rate
+from app.problems import Problem
+from tests import services
+from tests.app.asked import SMS, Api, inside
+
+pytestmark = pytest.mark.server
+PATH = "/v1/notifications"
+
+
+def told(answer: httpx.Response) -> tuple[int, str, str]:
+    """Return the status, the title, and when to come back."""
+    return answer.status_code, answer.json()["title"], answer.headers["Retry-After"]
+
+
+# Rate
+
+
+def test_a_token_that_asks_too_often(api: Api) -> None:
+    """It is told when to come back, and nothing is kept; another token is served, and so are machines."""
+    with inside(api.environ, RATE_PER_SECOND="0.5") as one:
+        answers = [one.post(PATH, json=SMS) for _ in range(2)]
+        other = one.get(PATH, headers={"Authorization": f"Bearer {api.tokens[1]}"})
+        health = one.get("/healthz")
+
+    assert 202 == answers[0].status_code
+    assert (429, "this token asks too often", "2") == told(answers[1])
+    assert (200, 200) == (other.status_code, health.status_code)
+    assert 1 == len(api.rows())
+
+
+def test_who_comes_back_when_told_is_served(api: Api) -> None:
+    """Retry-After is no less than the token has to wait."""
+    with inside(api.environ, RATE_PER_SECOND="1") as one:
+        statuses = [one.get(PATH).status_code for _ in range(3)]
+        time.sleep(1)
+        again = one.get(PATH).status_code
+
+    assert ([200, 200, 429], 200) == (statuses, again)
+
+
+def test_a_rate_allows_a_burst_and_then_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not used is saved up for two seconds, no longer."""
+    now = [0.0]
+    monkeypatch.setattr("app.limits.time.monotonic", lambda: now[0])
+    rate = Rate(10)
+
+    def taken() -> int:
+        count = 0
+        try:
+            while True:
+                rate.take()
+                count += 1
+        except Problem:
+            return count
+
+    counts = []
+    for moment in (0, 0, 1, 100):
+        now[0] = moment
+        counts.append(taken())
+
+    assert [20, 0, 10, 20] == counts
+
+
+def test_a_stranger_uses_up_nobodys_rate(api: Api) -> None:
+    """Requests without a good token are refused before they are counted."""
+    with inside(api.environ, RATE_PER_SECOND="0.5") as one:
+        strangers = [one.get(PATH, headers={"Authorization": "Bearer x"}).status_code for _ in range(5)]
+        status = one.get(PATH).status_code
+
+    assert ([401] * 5, 200) == (strangers, status)
+
+
+# Backlog
+
+
+def test_a_full_backlog(api: Api) -> None:
+    """What goes beyond BACKLOG_MAX is not accepted; what was accepted before is still confirmed."""
+    with inside(api.environ, BACKLOG_MAX="2") as one:
+        first = one.post(PATH, json=SMS | {"idempotency_key": "a"})
+        one.post(PATH, json=SMS)
+        refused = one.post(PATH, json=SMS | {"idempotency_key": "b"})
+        confirmed = one.post(PATH, json=SMS | {"idempotency_key": "a"})
+
+    assert (503, "too many wait to be sent", "5") == told(refused)
+    assert (202, first.json()["id"]) == (confirmed.status_code, confirmed.json()["id"])
+    assert 2 == len(api.rows())
+
+
+@pytest.mark.parametrize("status", ["sent", "dead"])
+def test_a_backlog_that_drains(api: Api, status: str) -> None:
+    """A second after some are at their end, there is room again."""
+    with inside(api.environ, BACKLOG_MAX="1") as one:
+        before = [one.post(PATH, json=SMS).status_code for _ in range(2)]
+        services.execute(api.environ, f"UPDATE notifications SET status = '{status}'")
+        time.sleep(LOOK_SECONDS)
+        after = one.post(PATH, json=SMS).status_code
+
+    assert ([202, 503], 202) == (before, after)
+
+
+def test_a_full_backlog_refuses_a_replay(api: Api) -> None:
+    """A dead one stays dead, and can be replayed later."""
+    dead, _ = api.submit()["id"], services.execute(api.environ, "UPDATE notifications SET status = 'dead'")
+    api.submit()
+    with inside(api.environ, BACKLOG_MAX="1") as one:
+        answer = one.post(f"{PATH}/{dead}/replay")
+
+    assert (503, "too many wait to be sent", "5") == told(answer)
+    assert [("dead",), ("queued",)] == api.rows("status")
+
+
+def test_what_another_replica_accepted_counts(api: Api) -> None:
+    """The backlog is that of the database, not of one process."""
+    api.submit()
+    with inside(api.environ, BACKLOG_MAX="1") as one:
+        status = one.post(PATH, json=SMS).status_code
+
+    assert 503 == status
+
+
+# Requests at once
+
+
+def test_more_at_once_than_the_api_may_work_on(api: Api) -> None:
+    """While the database holds up API_CONCURRENCY requests, the next is refused at once, and health answers."""
+    with (
+        inside(api.environ, API_CONCURRENCY="1") as one,
+        psycopg.connect(api.environ["DATABASE_URL"]) as other,
+        ThreadPoolExecutor() as pool,
+    ):
+        other.execute("LOCK TABLE notifications")
+        held = pool.submit(one.post, PATH, json=SMS)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        services.until(lambda: services.execute(api.environ, waiting) != [(0,)])
+        refused, health = one.post(PATH, json=SMS), one.get("/healthz")
+        other.rollback()
+        status = held.result().status_code
+        after = one.post(PATH, json=SMS).status_code
+
+    assert (503, "too many requests at once", "5") == told(refused)
+    assert (200, 202, 202) == (health.status_code, status, after)
+    assert 2 == len(api.rows())
+
+
+def test_a_flood(api: Api) -> None:
+    """Every request of many is answered; what got a 202 is kept, what got a 503 is not."""
+    with inside(api.environ, API_CONCURRENCY="2") as one, ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: one.post(PATH, json=SMS).status_code, range(100)))
+
+    assert {202, 503} == set(statuses)
+    assert statuses.count(202) == len(api.rows())
+
+
+def test_a_body_that_comes_too_slowly(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who announces a body and does not send it is cut off."""
+    monkeypatch.setattr("app.requests.BODY_SECONDS", 0.2)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.tokens[0]}\r\n"
+    with inside(api.environ) as one:
+        port = one.base_url.port
+        with socket.create_connection(("127.0.0.1", port or 0), timeout=10) as connection:
+            connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
+            with connection.makefile("rb") as answer:
+                text = answer.read()
+
+    assert text.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not come in time" in text
