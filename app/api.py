@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from app import notifications, problems, tokens
 from app.limits import Backlog
-from app.requests import Requests
+from app.requests import DOCS, Requests
 from app.schemas import Health, Version
 from config import Config
 from model import database, health, queue
@@ -38,6 +38,9 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
         version=sha,
         summary="Send SMS and e-mail, and see what became of them.",
         servers=[{"url": config.public_base_url}],
+        docs_url=DOCS,
+        redoc_url=None,  # one page for people is enough, and each runs a script of somebody else's
+        swagger_ui_oauth2_redirect_url=None,
     )
     engine, broker = database.engine(config), queue.broker(config)
     BUILD.info({"sha": sha, "release": str(release)})

@@ -16,6 +16,7 @@ SMS_LENGTH = 1600  # characters; what Twilio takes as one message, in up to ten 
 EMAIL_LENGTH = 100_000
 ADDRESS_LENGTH = 320
 BREAKS = ("Cc", "Zl", "Zp")  # Unicode's controls and separators of lines: they would begin another header
+SPACES = "\t\n\r"  # the controls that a body may hold; others would be commands to a terminal or a phone
 PATH = "/v1/notifications"
 
 
@@ -26,8 +27,8 @@ def _line(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("holds a NUL character")
+    if any(unicodedata.category(letter) == "Cc" and letter not in SPACES for letter in text):
+        raise ValueError("holds a control character other than a tab or a line end")
     return text
 
 
@@ -59,7 +60,7 @@ def _nothing(given: Any) -> None:
 
 ONE_LINE = AfterValidator(_line)
 LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"  # the same, as OpenAPI says it
-TEXT = r"^[^\u0000]+$"
+TEXT = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]+$"
 
 
 class Common(BaseModel):

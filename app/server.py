@@ -16,6 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import Config
 
 LINGER_SECONDS = 1.0  # a client that was answered before sees `Connection: close` within this time, or is idle
+CAUTION = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+]
 KEEP_ALIVE_SECONDS = 75  # longer than the edge keeps an idle connection, so that the edge is who ends it
 
 
@@ -55,18 +60,23 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: ASGIApp, config: Config, sockets: list[socket.socket]) -> None:
-    """Answer requests at these sockets until SIGTERM, drain within SHUTDOWN_GRACE_SECONDS, and exit with 0."""
-    drain = Draining(app)
-    settings = uvicorn.Config(
-        drain,
+def settings(app: ASGIApp, config: Config) -> uvicorn.Config:
+    """Return Uvicorn's settings; its headers stand also in what it answers itself, when a request is no HTTP."""
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        headers=CAUTION,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(max(config.shutdown_grace_seconds - LINGER_SECONDS, 0)),
     )
+
+
+def serve(app: ASGIApp, config: Config, sockets: list[socket.socket]) -> None:
+    """Answer requests at these sockets until SIGTERM, drain within SHUTDOWN_GRACE_SECONDS, and exit with 0."""
+    drain = Draining(app)
     for number in (signal.SIGTERM, signal.SIGINT):  # Uvicorn raises the signal again when it is done
         signal.signal(number, lambda *_: sys.exit(0))
-    DrainingServer(settings, drain).run(sockets)
+    DrainingServer(settings(drain, config), drain).run(sockets)

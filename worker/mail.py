@@ -40,6 +40,8 @@ class Mail:
             raise UnavailableError(f"mail server refuses us ({error.smtp_code})") from None
         except (OSError, smtplib.SMTPException) as error:
             raise UnavailableError(f"mail server unreachable ({type(error).__name__})") from None
+        except ValueError:  # a line end in a header or an address: email and smtplib write neither
+            raise RefusedError("it cannot be written as an e-mail") from None
 
     def _connected(self) -> smtplib.SMTP:
         config = self._config

@@ -15,6 +15,7 @@ from redis import Redis
 
 import config
 from app.api import create
+from app.server import settings
 from model import database, migrate
 from tests import services
 
@@ -77,8 +78,8 @@ def asked(postgres_url: str, redis_url: str, log: Path) -> Iterator[Api]:
 @contextmanager
 def inside(environ: dict[str, str], **more: str) -> Iterator[httpx.Client]:
     """Run an api in a thread of this process, where a test can make it fail; yield its client."""
-    settings = config.load("api", environ | more)
-    server = uvicorn.Server(uvicorn.Config(create(settings), log_config=None, lifespan="off"))
+    loaded = config.load("api", environ | more)
+    server = uvicorn.Server(settings(create(loaded), loaded))
     headers = {"Authorization": f"Bearer {environ['API_TOKENS'].split(',')[0]}"}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -3,7 +3,6 @@ import secrets
 import socket
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 from redis import Redis
@@ -43,11 +42,57 @@ def test_an_id_that_would_harm_a_log_is_replaced(api: Api, given: bytes) -> None
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])
 
 
-def test_answers_are_not_kept_nor_sniffed(api: Api) -> None:
-    """Also a problem carries the headers of caution."""
-    answer = httpx.get(f"{api.running.url}/v1/notifications")
+CAUTION = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
-    assert ("no-store", "nosniff") == (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"])
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/notifications", 422),
+        ("GET", "/v1/notifications", 200),
+        ("DELETE", "/v1/notifications", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/healthz", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/openapi.json", 200),
+    ],
+)
+def test_every_answer_is_cautious(api: Api, method: str, path: str, status: int) -> None:
+    """It is not kept, not sniffed, not framed, and runs nothing; each header stands once."""
+    answer = api.client.request(method, path)
+
+    assert status == answer.status_code
+    assert {name: [value] for name, value in CAUTION.items()} == {
+        name: answer.headers.get_list(name) for name in CAUTION
+    }
+
+
+def test_an_answer_to_what_is_no_http_is_cautious(api: Api) -> None:
+    """Also what Uvicorn says before the application hears of it."""
+    with socket.create_connection(("127.0.0.1", int(api.running.url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            text = answer.read().lower()
+
+    assert text.startswith(b"http/1.1 400 ")
+    assert b"x-content-type-options: nosniff" in text
+    assert b"cache-control: no-store" in text
+
+
+def test_the_page_of_routes_may_run_its_own_script_alone(api: Api) -> None:
+    """Swagger's page loads from the one place that it names, and there is no other such page."""
+    page, other = api.client.get("/docs"), api.client.get("/redoc")
+
+    policy = page.headers["Content-Security-Policy"]
+    loaded = re.findall('(?:script src|stylesheet" href)="(https://[^/]+)', page.text)
+    assert ({"https://cdn.jsdelivr.net"}, 404) == (set(loaded), other.status_code)
+    assert "script-src https://cdn.jsdelivr.net 'unsafe-inline'" in policy
+    assert "default-src 'none'" in policy
 
 
 @pytest.mark.parametrize(

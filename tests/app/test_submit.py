@@ -17,6 +17,7 @@ pytestmark = pytest.mark.server
 
 MARK = "do-not-repeat-me"  # stands in every body; no answer may hold it
 LINE = "it holds a line end or another control character"
+CONTROL = "holds a control character other than a tab or a line end"
 NUMBER = "is not a phone number in E.164 form, such as +14155550123"
 CHANNEL = "should be sms or email"
 
@@ -96,6 +97,7 @@ ADDRESSES += (
     "a@-example.com",
 )
 ADDRESSES += ("jürgen@example.com", "anna@exämple.com")  # not every mail server takes these
+CONTROLS = ("\x00", "\x07", "\x08", "\x0b", "\x0c", "\x1a", "\x1b", "\x1b[2J", "\x7f", "\x85", "\x9b")
 SIGNS = ("\n", "\r", "\r\nBcc: x@example.com", "\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u2029")
 BAD: list[tuple[Any, str, str]] = [
     *[
@@ -126,7 +128,7 @@ BAD: list[tuple[Any, str, str]] = [
     *[(SMS | {"to": f"+14155550123{sign}"}, "body.to", NUMBER) for sign in SIGNS],
     *[(SMS | {"idempotency_key": f"a{sign}"}, "body.idempotency_key", LINE) for sign in SIGNS],
     (SMS | {"body": ""}, "body.body", "at least 1"),
-    (SMS | {"body": f"{MARK}\x00"}, "body.body", "holds a NUL character"),
+    *[(fields | {"body": f"{MARK}{sign}"}, "body.body", CONTROL) for fields in (SMS, EMAIL) for sign in CONTROLS],
     (SMS | {"body": f"{MARK}\ud800"}, "body.body", "Input should be a valid string"),
     (SMS | {"body": "x" * (SMS_LENGTH + 1)}, "body.body", f"at most {SMS_LENGTH}"),
     (EMAIL | {"body": "x" * (EMAIL_LENGTH + 1)}, "body.body", f"at most {EMAIL_LENGTH}"),

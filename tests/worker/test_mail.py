@@ -158,3 +158,41 @@ def test_tls_is_checked_by_name(login: tuple[str, str], trusted: None, monkeypat
 
     assert "mail server unreachable (SSLCertVerificationError)" == error.reason
     assert [] == server.messages
+
+
+# Injection: the api refuses what follows in a header or an address; the worker does not rely on it
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("where", ["to", "subject"])
+def test_a_line_end_makes_no_further_header(login: tuple[str, str], where: str, sign: str) -> None:
+    """What would add a recipient is refused for good, and nothing is sent."""
+    given = {"to": ADDRESS, "subject": "news"}
+    given[where] += f"{sign}Bcc: eve@example.com"
+    with mail_server(*login) as server:
+        with pytest.raises(RefusedError):
+            mail(server).send(given["to"], given["subject"], "hello", "reference")
+
+        assert [] == server.messages
+
+
+@pytest.mark.parametrize("end", ["\n.\n", "\r\n.\r\n", "\r.\r", "\n.\r\n", "\r.\n"])
+def test_a_body_ends_no_message(login: tuple[str, str], end: str) -> None:
+    """A line of one dot, whatever ends it, begins no second e-mail: it arrives as text."""
+    second = f"MAIL FROM:<eve@example.com>{end}"
+    with mail_server(*login) as server:
+        mail(server).send(ADDRESS, "news", f"hello{end}{second}", "reference")
+
+        [message] = server.messages
+    assert ["hello", ".", "MAIL FROM:<eve@example.com>", "."] == message.get_content().splitlines()
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+def test_a_body_adds_no_header(login: tuple[str, str], end: str) -> None:
+    """Lines that look like headers stay below the empty line."""
+    with mail_server(*login) as server:
+        mail(server).send(ADDRESS, "news", f"Bcc: eve@example.com{end}hello", "reference")
+
+        [message] = server.messages
+    assert message["Bcc"] is None
+    assert message.get_content().startswith("Bcc: eve@example.com")
