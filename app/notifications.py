@@ -42,7 +42,8 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
     def submit(submission: Submission, response: Response) -> Receipt:
         """Accept it: once this answers 202, it is kept until it is delivered or refused.
 
-        The same idempotency key with the same content is the same notification; with other content it is a 409.
+        The same idempotency key with the same content is the same notification; with other content it is a 409. A
+        key is good until RETENTION_DAYS after its notification was sent or given up.
         """
         with Session(database, expire_on_commit=False) as session, session.begin():
             row, new = _kept(session, submission, backlog)
@@ -85,6 +86,8 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
             row = _found(session.get(Notification, identifier, with_for_update=True))
             if row.status != Status.DEAD:
                 raise Problem(409, f"it is {row.status}, only a dead one can be replayed")
+            if not row.body:
+                raise Problem(409, "its content is forgotten, it cannot be sent any more")
             backlog.require_room(session)
             row.status, row.attempts, row.reason = Status.QUEUED, 0, None
             row.due_at = row.nudged_at = session.scalars(select(func.now())).one()

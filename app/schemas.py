@@ -120,7 +120,7 @@ class Receipt(BaseModel):
 
     id: UUID
     channel: Channel
-    to: str
+    to: Annotated[str | None, Field(description="null after RETENTION_DAYS, when its content is forgotten")]
     status: Status
     attempts: Annotated[int, Field(description="tries so far, the one under way among them")]
     reason: Annotated[str | None, Field(description="why the last try failed")]
@@ -135,7 +135,7 @@ class Receipt(BaseModel):
         return cls(
             id=row.id,
             channel=Channel(row.channel),
-            to=row.to,
+            to=row.to or None,
             status=Status(row.status),
             attempts=row.attempts,
             reason=row.reason,

@@ -24,6 +24,7 @@ class Keys:
     delivery_backoff_seconds: float
     delivery_backoff_max_seconds: float
     delivery_timeout_seconds: float
+    retention_days: int
     sms_provider: str
     sms_provider_url: str
     sms_provider_account: str

@@ -26,6 +26,7 @@ class Status(StrEnum):
 
 
 WAITING = (Status.QUEUED, Status.SENDING, Status.RETRYING)  # may be tried, once it is due
+ENDED = (Status.SENT, Status.DEAD)
 
 
 class Base(DeclarativeBase):
@@ -38,13 +39,19 @@ class Notification(Base):
     """A message to one person.
 
     `due_at` is when the next try may begin; while one runs, when its lease ends. `nudged_at` is when the queue was
-    told of the next try, None if it was not.
+    told of the next try, None if it was not. RETENTION_DAYS after its end `to` and `body` are empty.
     """
 
     __tablename__ = "notifications"
     __table_args__ = (
         Index("notifications_due", "due_at", postgresql_where=text("status IN ('queued', 'sending', 'retrying')")),
         Index("notifications_listed", "created_at", "id"),
+        Index(
+            "notifications_kept",
+            "status",
+            "due_at",
+            postgresql_where=text("status IN ('sent', 'dead') AND body <> ''"),
+        ),
         Index("notifications_by_status", "status", "created_at", "id"),
     )
 

@@ -36,7 +36,7 @@ def main() -> None:
     deliverer = Deliverer(settings, engine)
     dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliverer.deliver)
     worker = dramatiq.Worker(broker, worker_threads=settings.worker_concurrency, worker_timeout=IDLE_MILLISECONDS)
-    sweeper = Sweeper(engine, broker)
+    sweeper = Sweeper(engine, broker, settings.retention_days)
     if listener := _listener(arguments):
         version = {"sha": arguments.sha, "release": arguments.release}
         serve(listener, partial(health.readiness, engine, broker), version)

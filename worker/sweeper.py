@@ -1,5 +1,6 @@
 """What is due and nobody was told of: a try to be repeated, a lease that ended, a nudge that the queue lost."""
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -12,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from model import queue
 from model.notification import WAITING, Notification, Status
+from worker import retention
 
 EVERY_SECONDS = 0.5
+MEASURED, ERASED = 10, 20  # of so many sweeps one measures, one erases
 PATIENCE = timedelta(seconds=15)  # a nudge that was not followed for so long may be lost
 AT_ONCE = 500
 AGE = Gauge("queue_age_seconds", "How long the oldest due notification has waited.")
@@ -25,18 +28,24 @@ log = structlog.get_logger("worker")
 class Sweeper(threading.Thread):
     """A thread that looks twice a second; several workers share the rows without doubling a nudge."""
 
-    def __init__(self, database: Engine, broker: RedisBroker) -> None:
+    def __init__(self, database: Engine, broker: RedisBroker, retention_days: int) -> None:
         super().__init__(name="sweeper", daemon=True)
+        self._retention_days = retention_days
         self._database = database
         self._broker = broker
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Sweep until stopped; whatever goes wrong, it is tried again."""
-        while not self._stopped.wait(EVERY_SECONDS):
+        for number in itertools.count():
+            if self._stopped.wait(EVERY_SECONDS):
+                return
             try:
-                self.measure()
                 self.sweep()
+                if number % MEASURED == 0:
+                    self.measure()
+                if number % ERASED == 0:
+                    retention.erase(self._database, self._retention_days)
             except (SQLAlchemyError, queue.QueueError) as error:
                 log.warning("sweep failed", kind=type(error).__name__)
             except Exception:

@@ -192,6 +192,25 @@ def test_only_a_dead_one_is_replayed(api: Api, status: str) -> None:
     assert [(status,)] == api.rows("status")
 
 
+def test_what_is_forgotten_is_shown_and_not_replayed(api: Api) -> None:
+    """After RETENTION_DAYS a receipt has no recipient, nothing is left to send, and its key is free again."""
+    identifier = api.submit(idempotency_key="k")["id"]
+    services.execute(
+        api.environ,
+        "UPDATE notifications SET status = 'dead', recipient = '', body = '', idempotency_key = NULL",
+    )
+
+    shown = api.client.get(f"/v1/notifications/{identifier}").json()
+    answer = api.client.post(f"/v1/notifications/{identifier}/replay")
+
+    assert (None, "dead") == (shown["to"], shown["status"])
+    assert (409, "its content is forgotten, it cannot be sent any more") == (
+        answer.status_code,
+        answer.json()["title"],
+    )
+    assert identifier != api.submit(idempotency_key="k")["id"]
+
+
 def test_a_second_replay_is_a_conflict(api: Api) -> None:
     """Who clicks twice replays once."""
     identifier = api.submit()["id"]

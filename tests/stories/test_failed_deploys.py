@@ -12,14 +12,15 @@ import psutil
 import pytest
 
 from ci.ground import dotenv, errors
+from model import database
 from tests import checkouts, kills
 
 CRASH = "\nraise RuntimeError('crashed on purpose')\n"
-BAD_MIGRATION = """
+BAD_MIGRATION = f"""
 from alembic import op
 
 revision = "9999"
-down_revision = "0001"
+down_revision = "{database.head()}"
 
 
 def upgrade() -> None:

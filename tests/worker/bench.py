@@ -89,7 +89,7 @@ class Bench:
         deliver = self.deliverer(**environ).deliver
         dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliver)
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=20)
-        sweeper = Sweeper(self.engine, broker)
+        sweeper = Sweeper(self.engine, broker, retention_days=30)
         worker.start()
         sweeper.start()
         try:

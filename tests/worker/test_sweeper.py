@@ -12,7 +12,7 @@ LONG_AGO = f"now() - interval '{PATIENCE.total_seconds() + 1} s'"
 
 
 def swept(bench: Bench) -> int:
-    return Sweeper(bench.engine, bench.broker).sweep()
+    return Sweeper(bench.engine, bench.broker, retention_days=30).sweep()
 
 
 @pytest.mark.parametrize("status", ["queued", "sending", "retrying"])
@@ -92,7 +92,7 @@ def test_redis_fails_during_a_sweep(bench: Bench, monkeypatch: pytest.MonkeyPatc
 def test_the_thread_outlives_what_goes_wrong(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither Redis, nor Postgres, nor a bug ends it."""
     failures = [queue.QueueError(), RuntimeError()]
-    sweeper = Sweeper(bench.engine, bench.broker)
+    sweeper = Sweeper(bench.engine, bench.broker, retention_days=30)
     sweep = sweeper.sweep
 
     def fail() -> int:
@@ -132,7 +132,7 @@ def test_the_gauges(bench: Bench) -> None:
         bench.environ, "UPDATE notifications SET due_at = now() - interval '1 hour' WHERE status = 'queued'"
     )
 
-    Sweeper(bench.engine, bench.broker).measure()
+    Sweeper(bench.engine, bench.broker, retention_days=30).measure()
 
     assert 2 == REGISTRY.get_sample_value("dead_letters")
     assert 3600 == pytest.approx(REGISTRY.get_sample_value("queue_age_seconds"), abs=60)
@@ -140,6 +140,6 @@ def test_the_gauges(bench: Bench) -> None:
 
 def test_the_gauges_of_nothing(bench: Bench) -> None:
     """Without notifications both are zero."""
-    Sweeper(bench.engine, bench.broker).measure()
+    Sweeper(bench.engine, bench.broker, retention_days=30).measure()
 
     assert (0, 0) == (REGISTRY.get_sample_value("dead_letters"), REGISTRY.get_sample_value("queue_age_seconds"))
