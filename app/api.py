@@ -43,7 +43,7 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
         swagger_ui_oauth2_redirect_url=None,
     )
     engine, broker = database.engine(config), queue.broker(config)
-    BUILD.info({"sha": sha, "release": str(release)})
+    BUILD.info({"sha": sha, "release": str(release), "environment": config.environment})
     problems.install(app)
     backlog = Backlog(config.backlog_max)
     app.include_router(notifications.routes(engine, broker, backlog, tokens.guarded(config)))

@@ -172,6 +172,16 @@ def migrate(environ: Mapping[str, str], log: Path) -> tuple[int, str]:
     return run("api", "model.migrate", environ=environ, log=log)
 
 
+def undocumented(metrics: str) -> set[str]:
+    """Return the metrics of a /metrics page that docs/metrics.md does not have, but for Python's own."""
+    known = (ROOT / "docs/metrics.md").read_text()
+    names = {line.split()[2] for line in metrics.splitlines() if line.startswith("# TYPE ")}
+    ours = {
+        name for name in names if not name.startswith(("python_", "process_")) and not name.endswith("_created")
+    }
+    return {name for name in ours if f"`{name}`" not in known}
+
+
 # The far end of the network
 
 

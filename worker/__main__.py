@@ -31,7 +31,7 @@ def main() -> None:
     arguments = _arguments()
     settings = config.load("worker")
     logs.configure(settings, "worker", arguments.sha, arguments.release)
-    BUILD.info({"sha": arguments.sha, "release": str(arguments.release)})
+    BUILD.info({"sha": arguments.sha, "release": str(arguments.release), "environment": settings.environment})
     engine, broker = database.engine(settings), queue.broker(settings)
     deliverer = Deliverer(settings, engine)
     dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliverer.deliver)

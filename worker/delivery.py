@@ -18,7 +18,7 @@ from worker import sms
 from worker.mail import Mail
 from worker.outcome import FailedError, RefusedError, UnavailableError
 
-TRIES = Counter("deliveries_total", "Tries to deliver, by how they ended.", ["channel", "outcome"])
+TRIES = Counter("deliveries_total", "Tries to deliver, by how they ended.", ["channel", "provider", "outcome"])
 SECONDS = Histogram("delivery_seconds", "Time that one try took.", ["channel"])
 LEASE_TIMEOUTS = 4  # a try connects, secures, logs in and sends; each may take DELIVERY_TIMEOUT_SECONDS
 REWRITE_SECONDS = 0.5  # between two tries to write down how it went
@@ -34,6 +34,7 @@ class Deliverer:
         self._lease = config.delivery_timeout_seconds * LEASE_TIMEOUTS
         self._sms = sms.provider(config)
         self._mail = Mail(config)
+        self._providers = {Channel.SMS: config.sms_provider, Channel.EMAIL: "smtp"}
 
     def deliver(self, identifier: str, request_id: str) -> None:
         """Try one notification if it is due and nobody else has it; a nudge too many does nothing."""
@@ -106,7 +107,7 @@ class Deliverer:
     def _finish(self, row: Notification, outcome: str, begun: float, **values: object) -> None:
         """Write how it went, for as long as the lease lasts: what is sent and not written is sent again."""
         reason = {"reason": values["reason"]} if values["reason"] else {}
-        TRIES.labels(row.channel, outcome).inc()
+        TRIES.labels(row.channel, self._providers[Channel(row.channel)], outcome).inc()
         log.info(outcome, channel=row.channel, to=masked(row.to), attempt=row.attempts, **reason)
         while True:
             try:

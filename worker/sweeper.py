@@ -2,14 +2,14 @@
 
 import itertools
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from prometheus_client import Gauge
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Float, cast, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from model import queue
 from model.notification import WAITING, Notification, Status
@@ -19,8 +19,11 @@ EVERY_SECONDS = 0.5
 MEASURED, ERASED = 10, 20  # of so many sweeps one measures, one erases
 PATIENCE = timedelta(seconds=15)  # a nudge that was not followed for so long may be lost
 AT_ONCE = 500
-AGE = Gauge("queue_age_seconds", "How long the oldest due notification has waited.")
+AGE = Gauge("queue_age_seconds", "How long the oldest due notification has waited for a worker.")
+UNSENT_AGE = Gauge("unsent_age_seconds", "How long ago the oldest unsent notification was accepted.")
+UNSENT = Gauge("notifications_unsent", "Notifications accepted and neither sent nor given up.", ["status"])
 DEAD = Gauge("dead_letters", "Notifications that wait for a replay.")
+MEASURED_AT = Gauge("measured_timestamp_seconds", "When these gauges were last measured.")
 DUE = Notification.status.in_(WAITING) & (Notification.due_at <= func.now())
 log = structlog.get_logger("worker")
 
@@ -41,11 +44,11 @@ class Sweeper(threading.Thread):
             if self._stopped.wait(EVERY_SECONDS):
                 return
             try:
-                self.sweep()
-                if number % MEASURED == 0:
+                if number % MEASURED == 0:  # this and the next first: they can be done without Redis
                     self.measure()
                 if number % ERASED == 0:
                     retention.erase(self._database, self._retention_days)
+                self.sweep()
             except (SQLAlchemyError, queue.QueueError) as error:
                 log.warning("sweep failed", kind=type(error).__name__)
             except Exception:
@@ -84,8 +87,19 @@ class Sweeper(threading.Thread):
 
     def measure(self) -> None:
         """Set the gauges that an operator alerts on."""
-        age = select(func.extract("epoch", func.now() - func.min(Notification.due_at))).where(DUE)
-        dead = select(func.count()).where(Notification.status == Status.DEAD)
+        due = select(_age(Notification.due_at)).where(DUE)
+        dead = select(func.count()).where(retention.KEPT, Notification.status == Status.DEAD)
+        unsent = select(func.count(), _age(Notification.created_at))
         with self._database.connect() as connection:
-            AGE.set(connection.scalar(age) or 0)
+            AGE.set(connection.scalar(due) or 0)
             DEAD.set(connection.scalar(dead) or 0)
+            found = {one: connection.execute(unsent.where(Notification.status == one)).one() for one in WAITING}
+        for status, (count, _) in found.items():
+            UNSENT.labels(status).set(count)
+        UNSENT_AGE.set(max(oldest or 0 for _, oldest in found.values()))
+        MEASURED_AT.set_to_current_time()
+
+
+def _age(moment: InstrumentedAttribute[datetime]) -> ColumnElement[float]:
+    """Return the seconds since the earliest of these moments; NULL when there is none."""
+    return cast(func.extract("epoch", func.now() - func.min(moment)), Float)

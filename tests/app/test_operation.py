@@ -159,13 +159,14 @@ def test_version(api: Api) -> None:
 
 
 def test_metrics(api: Api) -> None:
-    """Prometheus finds the release, the requests by route, and what was accepted."""
+    """Prometheus finds the release, the requests by route, and what was accepted, all of it documented."""
     api.submit()
     metrics = api.client.get("/metrics").text
 
-    assert 'lockstep_info{release="0",sha="abc1234"} 1.0' in metrics
+    assert 'lockstep_info{environment="test",release="0",sha="abc1234"} 1.0' in metrics
     assert 'notifications_accepted_total{channel="sms"}' in metrics
     assert 'api_request_seconds_count{method="POST",route="/v1/notifications",status="202"}' in metrics
+    assert set() == services.undocumented(metrics)
 
 
 def test_metrics_do_not_grow_with_what_clients_send(api: Api) -> None:

@@ -98,10 +98,10 @@ def test_a_postgres_that_goes_and_comes_back(
     assert 2 == len(provider.calls)
 
 
-def test_the_logs_of_a_journey_hold_no_content(
+def test_the_logs_and_metrics_of_a_journey_hold_no_content(
     environ: dict[str, str], provider: services.Provider, tmp_path: Path
 ) -> None:
-    """At the level debug, with failures: no body, no number, no secret; the request's id stands in both logs."""
+    """Even debug, with failures: no body, number, token or secret in either; both logs have the request's id."""
     loud = environ | {"LOG_LEVEL": "debug"}
     provider.statuses[:] = [503]
     with (
@@ -113,8 +113,10 @@ def test_the_logs_of_a_journey_hold_no_content(
         services.until(lambda: '"sent"' in worker.log.read_text())
         ids = [{line.get("request_id") for line in one.lines()} - {None} for one in (api, worker)]
         text = api.log.read_text() + worker.log.read_text()
+        text += "".join(httpx.get(f"{one.url}/metrics").text for one in (api, worker))
 
     secret = [loud["SMTP_PASSWORD"], loud["SMS_PROVIDER_API_KEY"].split(":")[1], *loud["API_TOKENS"].split(",")]
     secret += [loud[name].split("@")[0].rpartition(":")[2] for name in ("DATABASE_URL", "REDIS_URL")]
     assert 1 == len(ids[0] & ids[1])
+    assert 'outcome="sent"' in text
     assert [] == [number for number, word in enumerate([*secret, SMS["body"], SMS["to"]]) if word in text]

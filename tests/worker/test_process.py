@@ -25,8 +25,9 @@ def test_it_delivers_and_says_how_it_is(bench: Bench, tmp_path: Path) -> None:
     assert (1, 1) == (len(bench.provider.calls), len(bench.mail.messages))
     assert (200, {"database": "ok", "schema": "ok", "queue": "ok"}) == (ready.status_code, ready.json())
     assert ("abc1234", 404) == (version["sha"], nothing.status_code)
-    assert 'deliveries_total{channel="sms",outcome="sent"} 1.0' in metrics
-    assert 'lockstep_info{release="0",sha="abc1234"} 1.0' in metrics
+    assert 'deliveries_total{channel="sms",outcome="sent",provider="sandbox"} 1.0' in metrics
+    assert 'lockstep_info{environment="test",release="0",sha="abc1234"} 1.0' in metrics
+    assert set() == services.undocumented(metrics)
     assert 0 == code
     log = worker.log.read_text()
     secret = [services.password(bench.environ, name) for name in ("DATABASE_URL", "REDIS_URL", "SMTP_PASSWORD")]

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -124,22 +126,33 @@ def test_redis_is_flushed(bench: Bench) -> None:
 
 
 def test_the_gauges(bench: Bench) -> None:
-    """The oldest due notification's wait, and the number of the dead."""
+    """The oldest due notification's wait, the oldest unsent one's, and how many of each kind there are."""
     bench.accept(status="dead")
     bench.accept(status="dead")
+    bench.accept(status="dead", to="", body="")
+    bench.accept(status="retrying")
+    bench.set(due_at="now() + interval '1 hour'", created_at="now() - interval '2 hours'")
     bench.accept()
+    bench.accept(status="sent")
     services.execute(
         bench.environ, "UPDATE notifications SET due_at = now() - interval '1 hour' WHERE status = 'queued'"
     )
 
     Sweeper(bench.engine, bench.broker, retention_days=30).measure()
 
-    assert 2 == REGISTRY.get_sample_value("dead_letters")
+    assert 2 == REGISTRY.get_sample_value("dead_letters")  # what is forgotten can be sent no more
+    assert [1, 0, 1] == [
+        REGISTRY.get_sample_value("notifications_unsent", {"status": status})
+        for status in ("queued", "sending", "retrying")
+    ]
+    assert 7200 == pytest.approx(REGISTRY.get_sample_value("unsent_age_seconds"), abs=60)
+    assert time.time() == pytest.approx(REGISTRY.get_sample_value("measured_timestamp_seconds"), abs=60)
     assert 3600 == pytest.approx(REGISTRY.get_sample_value("queue_age_seconds"), abs=60)
 
 
 def test_the_gauges_of_nothing(bench: Bench) -> None:
-    """Without notifications both are zero."""
+    """Without notifications all are zero."""
     Sweeper(bench.engine, bench.broker, retention_days=30).measure()
 
-    assert (0, 0) == (REGISTRY.get_sample_value("dead_letters"), REGISTRY.get_sample_value("queue_age_seconds"))
+    names = ("dead_letters", "queue_age_seconds", "unsent_age_seconds")
+    assert [0, 0, 0] == [REGISTRY.get_sample_value(name) for name in names]

@@ -95,6 +95,13 @@ def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) ->
     assert "tasks.acme-prod-api:8000" in edges.text(cluster, release)
 
 
+def test_the_edge_keeps_metrics_inside(cluster: Cluster, release: Release) -> None:
+    """The public port says that there are none, however the path is written."""
+    public = edges.text(cluster, release).partition("frontend public")[2].partition("\nbackend")[0]
+
+    assert "http-request deny deny_status 404 if { path,url_dec -m beg /metrics }" in public
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -55,6 +55,8 @@ frontend public
     bind :{INSIDE}{tls}
     option forwardfor
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    # As the api reads a path: decoded once. Its numbers are for a Prometheus in the network, at the replicas.
+    http-request deny deny_status 404 if {{ path,url_dec -m beg /metrics }}
     default_backend replicas
 
 backend replicas
