@@ -135,7 +135,7 @@ def _earlier(session: Session, submission: Submission) -> Notification | None:
 def _nudge(database: Engine, broker: RedisBroker, row: Notification) -> None:
     """Tell the queue; where it does not answer, mark the row so that the sweeper takes it at once."""
     try:
-        queue.nudge(broker, str(row.id), row.request_id)
+        queue.nudge(broker, row.channel, str(row.id), row.request_id)
     except queue.QueueError as error:
         UNNUDGED.inc()
         log.warning("queue unavailable, the sweeper will find it", id=str(row.id), kind=type(error).__name__)

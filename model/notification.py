@@ -45,6 +45,11 @@ class Notification(Base):
     __tablename__ = "notifications"
     __table_args__ = (
         Index("notifications_due", "due_at", postgresql_where=text("status IN ('queued', 'sending', 'retrying')")),
+        Index(
+            "notifications_untold",
+            "due_at",
+            postgresql_where=text("status IN ('queued', 'sending', 'retrying') AND nudged_at IS NULL"),
+        ),
         Index("notifications_listed", "created_at", "id"),
         Index(
             "notifications_kept",

@@ -1,4 +1,9 @@
-"""Redis: the nudge that says which notification is due. Losing one loses nothing, the sweeper finds the row."""
+"""Redis: the nudge that says which notification is due. Losing one loses nothing, the sweeper finds the row.
+
+Each channel has a queue of its own, called as the channel is: while one provider hangs, the other's goes on.
+"""
+
+from collections.abc import Callable
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -8,8 +13,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from config import Config
+from model.notification import Channel
 
-QUEUE = "notifications"
 ACTOR = "deliver"
 NAMESPACE = "lockstep"
 TIMEOUT_SECONDS = 0.5  # with one retry, a request waits no longer than a second for Redis
@@ -34,21 +39,28 @@ def broker(config: Config) -> RedisBroker:
     made = RedisBroker(  # type: ignore[no-untyped-call]
         client=client, middleware=[], namespace=NAMESPACE, dead_message_ttl=KEPT_MILLISECONDS
     )
-    made.declare_queue(QUEUE)
+    for channel in Channel:
+        made.declare_queue(channel)
     return made
 
 
-def nudge(to: RedisBroker, notification: str, request_id: str) -> None:
+def nudge(to: RedisBroker, channel: str, notification: str, request_id: str) -> None:
     """Say that a notification is due; QueueError when Redis cannot be told."""
     message: dramatiq.Message[None] = dramatiq.Message(
-        queue_name=QUEUE, actor_name=ACTOR, args=(notification, request_id), kwargs={}, options={}
+        queue_name=channel, actor_name=ACTOR, args=(notification, request_id), kwargs={}, options={}
     )
     to.enqueue(message)
 
 
-def length(of: RedisBroker) -> int:
-    """Return how many nudges wait or are being followed; QueueError when Redis cannot be asked."""
-    return int(of.do_qsize(QUEUE))
+def follow(of: RedisBroker, deliver: Callable[[str, str], None]) -> None:
+    """Have the nudges of every channel followed by `deliver`, which takes the ids of notification and request."""
+    # An actor names one queue, but each message its own, and that is what counts.
+    dramatiq.actor(actor_name=ACTOR, queue_name=Channel.SMS, broker=of)(deliver)
+
+
+def length(of: RedisBroker, channel: str) -> int:
+    """Return how many nudges of a channel wait or are being followed; QueueError when Redis cannot be asked."""
+    return int(of.do_qsize(channel))
 
 
 def ping(to: RedisBroker) -> None:

@@ -7,6 +7,7 @@ environment would hold the secrets for everybody who may look at /proc.
 import argparse
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import dramatiq
@@ -15,6 +16,7 @@ from prometheus_client import Info
 
 import config
 from model import database, health, logs, queue
+from model.notification import Channel
 from worker.delivery import Deliverer
 from worker.health import serve
 from worker.sweeper import Sweeper
@@ -34,19 +36,29 @@ def main() -> None:
     BUILD.info({"sha": arguments.sha, "release": str(arguments.release), "environment": settings.environment})
     engine, broker = database.engine(settings), queue.broker(settings)
     deliverer = Deliverer(settings, engine)
-    dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliverer.deliver)
-    worker = dramatiq.Worker(broker, worker_threads=settings.worker_concurrency, worker_timeout=IDLE_MILLISECONDS)
+    queue.follow(broker, deliverer.deliver)
+    workers = [
+        dramatiq.Worker(
+            broker,
+            queues={channel},
+            worker_threads=settings.worker_concurrency,
+            worker_timeout=IDLE_MILLISECONDS,
+        )
+        for channel in Channel  # threads of their own, so that one provider that hangs leaves the other's free
+    ]
     sweeper = Sweeper(engine, broker, settings.retention_days)
     if listener := _listener(arguments):
         version = {"sha": arguments.sha, "release": arguments.release}
         serve(listener, partial(health.readiness, engine, broker), version)
-    worker.start()
+    for worker in workers:
+        worker.start()
     sweeper.start()
     log.info("working", concurrency=settings.worker_concurrency)
     signal.sigwait(STOP)
     log.info("draining")
     sweeper.stop()
-    _drain(worker, settings.shutdown_grace_seconds)
+    with ThreadPoolExecutor() as pool:  # side by side: the grace is for both
+        list(pool.map(partial(_drain, seconds=settings.shutdown_grace_seconds), workers))
     log.info("drained")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from model import queue
-from model.notification import WAITING, Notification, Status
+from model.notification import WAITING, Channel, Notification, Status
 from worker import retention
 
 EVERY_SECONDS = 0.5
@@ -62,13 +62,15 @@ class Sweeper(threading.Thread):
     def sweep(self) -> int:
         """Nudge what is due and forgotten; return how many that were.
 
-        A long queue has lost nothing, it is only late: to nudge for what stands in it would make it longer still.
+        A long queue has lost nothing, it is only late: to nudge again for what stands in it would make it longer
+        still. What it was never told, such as a try to be repeated, has to get into it all the same: else it would
+        wait for as long as new ones keep the queue long.
         """
-        if queue.length(self._broker) >= AT_ONCE:
-            return 0
-        forgotten = or_(Notification.nudged_at.is_(None), Notification.nudged_at < func.now() - PATIENCE)
+        short = [channel for channel in Channel if queue.length(self._broker, channel) < AT_ONCE]
+        lost = Notification.channel.in_(short) & (Notification.nudged_at < func.now() - PATIENCE)
+        forgotten = or_(Notification.nudged_at.is_(None), lost) if short else Notification.nudged_at.is_(None)
         query = (
-            select(Notification.id, Notification.request_id)
+            select(Notification.id, Notification.channel, Notification.request_id)
             .where(DUE, forgotten)
             .order_by(Notification.due_at)
             .limit(AT_ONCE)
@@ -81,7 +83,7 @@ class Sweeper(threading.Thread):
             told = update(Notification).where(Notification.id.in_([row.id for row in rows]))
             session.execute(told.values(nudged_at=func.now()))
             for row in rows:  # before the commit: if Redis fails, they stay forgotten, and are found again
-                queue.nudge(self._broker, str(row.id), row.request_id)
+                queue.nudge(self._broker, row.channel, str(row.id), row.request_id)
         log.debug("swept", count=len(rows))
         return len(rows)
 

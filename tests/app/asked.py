@@ -17,6 +17,7 @@ import config
 from app.api import create
 from app.server import settings
 from model import database, migrate
+from model.notification import Channel
 from tests import services
 
 SMS: dict[str, Any] = {"channel": "sms", "to": "+14155550123", "body": "hello"}
@@ -56,7 +57,7 @@ class Api:
     def nudges(self) -> list[Any]:
         """Return the ids of the notifications that the queue holds."""
         with Redis.from_url(self.environ["REDIS_URL"]) as redis:
-            held: Any = redis.hvals("lockstep:notifications.msgs")
+            held: Any = [one for channel in Channel for one in redis.hvals(f"lockstep:{channel}.msgs")]
             return [json.loads(one)["args"][0] for one in held]
 
 

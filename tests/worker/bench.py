@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 import config
 from model import database, migrate, queue
-from model.notification import Notification, Status
+from model.notification import Channel, Notification, Status
 from tests import services
 from tests.worker.mailserver import MailServer, mail_server
 from worker.delivery import Deliverer
@@ -52,7 +52,11 @@ class Bench:
 
     def nudge(self, identifier: str) -> None:
         """Tell the queue."""
-        queue.nudge(self.broker, identifier, "r")
+        queue.nudge(self.broker, self.row(identifier).channel, identifier, "r")
+
+    def nudges(self) -> int:
+        """Return how many nudges the queues hold."""
+        return sum(queue.length(self.broker, channel) for channel in Channel)
 
     def row(self, identifier: str) -> Notification:
         """Return a row as it is now."""
@@ -87,7 +91,7 @@ class Bench:
         """Take nudges from the queue and sweep, in threads, until the end of the block."""
         broker = queue.broker(config.load("worker", self.environ | environ))
         deliver = self.deliverer(**environ).deliver
-        dramatiq.actor(actor_name=queue.ACTOR, queue_name=queue.QUEUE, broker=broker)(deliver)
+        queue.follow(broker, deliver)
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=20)
         sweeper = Sweeper(self.engine, broker, retention_days=30)
         worker.start()

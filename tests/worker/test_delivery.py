@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from model import queue
 from model.notification import Status
 from tests import services
 from tests.worker.bench import EMAIL, SMS, Bench
@@ -160,7 +159,7 @@ def test_many_nudges_are_one_sms(bench: Bench) -> None:
     for _ in range(20):
         bench.nudge(identifier)
     with bench.working():
-        services.until(lambda: queue.length(bench.broker) == 0)
+        services.until(lambda: bench.nudges() == 0)
 
     assert (Status.SENT, 1, None) == bench.state(identifier)
     assert 1 == len(bench.provider.calls)

@@ -5,7 +5,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from model import queue
 from model.notification import Status
 from tests import services
 from tests.worker.bench import EMAIL, SMS, Bench
@@ -65,7 +64,7 @@ def test_sigterm_lets_it_finish(bench: Bench, tmp_path: Path) -> None:
     assert (True, 0) == (alive, code)
     assert [Status.QUEUED, Status.QUEUED, Status.SENT] == sorted(bench.row(one).status for one in made)
     assert 1 == len(bench.provider.calls)
-    assert 2 == queue.length(bench.broker)
+    assert 2 == bench.nudges()
 
 
 def test_sigterm_waits_no_longer_than_it_may(bench: Bench, tmp_path: Path) -> None:
@@ -151,3 +150,22 @@ def test_a_client_of_the_health_listener_that_is_silent(bench: Bench, tmp_path: 
 
     assert (200, 0) == (status, code)
     assert "drained" == worker.lines()[-1]["event"]
+
+
+@pytest.mark.parametrize(("hanging", "other"), [(SMS, EMAIL), (EMAIL, SMS)], ids=["sms", "email"])
+def test_a_provider_that_hangs_holds_up_its_own_channel_alone(
+    bench: Bench, tmp_path: Path, hanging: dict[str, str], other: dict[str, str]
+) -> None:
+    """While more messages than there are threads wait for one provider, the other's are sent at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        keys = {"SMS_PROVIDER_URL": f"http://127.0.0.1:{port}"} if hanging is SMS else {"SMTP_PORT": port}
+        environ = bench.environ | keys | {"DELIVERY_TIMEOUT_SECONDS": "30", "SHUTDOWN_GRACE_SECONDS": "1"}
+        with services.running("worker", environ, tmp_path / "log"):
+            held = [bench.accept(nudged=True, **hanging) for _ in range(6)]
+            services.until(lambda: len([one for one in held if bench.is_(one, Status.SENDING)]) == 2)
+            made = [bench.accept(nudged=True, **other) for _ in range(6)]
+            services.until(lambda: all(bench.is_(one, Status.SENT) for one in made))
+            states = sorted(bench.row(one).status for one in held)
+
+    assert [Status.QUEUED] * 4 + [Status.SENDING] * 2 == states

@@ -4,13 +4,18 @@ import pytest
 from prometheus_client import REGISTRY
 
 from model import queue
-from model.notification import Status
+from model.notification import Channel, Status
 from tests import services
-from tests.worker.bench import Bench
+from tests.worker.bench import EMAIL, Bench
 from worker.sweeper import AT_ONCE, PATIENCE, Sweeper
 
 pytestmark = pytest.mark.server
 LONG_AGO = f"now() - interval '{PATIENCE.total_seconds() + 1} s'"
+
+
+def fill(bench: Bench, identifier: str) -> None:
+    for _ in range(AT_ONCE):
+        queue.nudge(bench.broker, Channel.SMS, identifier, "r")
 
 
 def swept(bench: Bench) -> int:
@@ -24,7 +29,7 @@ def test_what_is_due_and_forgotten_is_nudged(bench: Bench, status: str, nudged: 
     bench.accept(status=status)
     bench.set(nudged_at=nudged)
 
-    assert 1 == swept(bench) == queue.length(bench.broker)
+    assert 1 == swept(bench) == bench.nudges()
 
 
 @pytest.mark.parametrize("status", ["queued", "sending", "retrying"])
@@ -33,7 +38,7 @@ def test_what_is_not_due_waits(bench: Bench, status: str) -> None:
     bench.accept(status=status)
     bench.set(nudged_at="NULL", due_at="now() + interval '1 minute'")
 
-    assert 0 == swept(bench) == queue.length(bench.broker)
+    assert 0 == swept(bench) == bench.nudges()
 
 
 def test_a_fresh_nudge_is_trusted(bench: Bench) -> None:
@@ -61,14 +66,24 @@ def test_what_was_swept_is_fresh(bench: Bench) -> None:
 
 
 def test_a_long_queue_is_not_made_longer(bench: Bench) -> None:
-    """What waits in a queue that is behind is not lost."""
+    """What waits in a queue that is behind is not lost; that of the other channel may have been."""
     identifier = bench.accept()
-    bench.set(nudged_at="NULL")
-    for _ in range(AT_ONCE):
-        bench.nudge(identifier)
+    fill(bench, identifier)
+    bench.accept(**EMAIL)
+    bench.set(nudged_at=LONG_AGO)
 
-    assert 0 == swept(bench)
-    assert AT_ONCE == queue.length(bench.broker)
+    assert (1, 0) == (swept(bench), swept(bench))
+    assert (AT_ONCE, 1) == tuple(queue.length(bench.broker, channel) for channel in Channel)
+
+
+def test_a_long_queue_is_told_what_it_does_not_know(bench: Bench) -> None:
+    """A try to be repeated does not wait for as long as new ones keep the queue long."""
+    fill(bench, bench.accept())
+    bench.accept(status="retrying")
+    services.execute(bench.environ, "UPDATE notifications SET nudged_at = NULL WHERE status = 'retrying'")
+
+    assert (1, 0) == (swept(bench), swept(bench))
+    assert AT_ONCE + 1 == bench.nudges()
 
 
 def test_redis_fails_during_a_sweep(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,10 +92,10 @@ def test_redis_fails_during_a_sweep(bench: Bench, monkeypatch: pytest.MonkeyPatc
     bench.set(nudged_at="NULL")
     nudge = queue.nudge
 
-    def fail(broker: object, identifier: str, request: str) -> None:
-        if queue.length(bench.broker) == 1:
+    def fail(broker: object, channel: str, identifier: str, request: str) -> None:
+        if bench.nudges() == 1:
             raise queue.QueueError
-        nudge(bench.broker, identifier, request)
+        nudge(bench.broker, channel, identifier, request)
 
     with monkeypatch.context() as patch:
         patch.setattr(queue, "nudge", fail)
@@ -107,7 +122,7 @@ def test_the_thread_outlives_what_goes_wrong(bench: Bench, monkeypatch: pytest.M
     bench.set(nudged_at="NULL")
     sweeper.start()
     try:
-        services.until(lambda: queue.length(bench.broker) == 1)
+        services.until(lambda: bench.nudges() == 1)
     finally:
         sweeper.stop()
 
