@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine, func, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from config import Config
@@ -22,6 +23,8 @@ TRIES = Counter("deliveries_total", "Tries to deliver, by how they ended.", ["ch
 SECONDS = Histogram("delivery_seconds", "Time that one try took.", ["channel"])
 LEASE_TIMEOUTS = 4  # a try connects, secures, logs in and sends; each may take DELIVERY_TIMEOUT_SECONDS
 REWRITE_SECONDS = 0.5  # between two tries to write down how it went
+OUTAGE_SECONDS = 600  # how long they go on while Postgres is away
+OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)
 log = structlog.get_logger("worker")
 
 
@@ -105,7 +108,10 @@ class Deliverer:
         return min(whole, self._config.delivery_backoff_max_seconds) * random.uniform(0.5, 1)
 
     def _finish(self, row: Notification, outcome: str, begun: float, **values: object) -> None:
-        """Write how it went, for as long as the lease lasts: what is sent and not written is sent again."""
+        """Write how it went, after an outage of Postgres if need be: what is sent and not written is sent again.
+
+        The lease may end meanwhile. Nobody can claim the row either, and the sweepers let us go first afterwards.
+        """
         reason = {"reason": values["reason"]} if values["reason"] else {}
         TRIES.labels(row.channel, self._providers[Channel(row.channel)], outcome).inc()
         log.info(outcome, channel=row.channel, to=masked(row.to), attempt=row.attempts, **reason)
@@ -113,7 +119,8 @@ class Deliverer:
             try:
                 return self._write(row, values)
             except SQLAlchemyError as error:
-                if time.monotonic() - begun > self._lease:
+                patience = OUTAGE_SECONDS if isinstance(error, OUTAGES) else self._lease
+                if time.monotonic() - begun > patience:
                     raise
                 log.warning("database unavailable, asking again", kind=type(error).__name__)
                 time.sleep(REWRITE_SECONDS)

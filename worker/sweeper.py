@@ -16,6 +16,7 @@ from model.notification import WAITING, Channel, Notification, Status
 from worker import retention
 
 EVERY_SECONDS = 0.5
+RECOVERY_SECONDS = 5.0  # after Postgres came back, for those who have something to write down
 MEASURED, ERASED = 10, 20  # of so many sweeps one measures, one erases
 PATIENCE = timedelta(seconds=15)  # a nudge that was not followed for so long may be lost
 AT_ONCE = 500
@@ -37,6 +38,7 @@ class Sweeper(threading.Thread):
         self._database = database
         self._broker = broker
         self._stopped = threading.Event()
+        self._away = False
 
     def run(self) -> None:
         """Sweep until stopped; whatever goes wrong, it is tried again."""
@@ -44,15 +46,23 @@ class Sweeper(threading.Thread):
             if self._stopped.wait(EVERY_SECONDS):
                 return
             try:
-                if number % MEASURED == 0:  # this and the next first: they can be done without Redis
-                    self.measure()
-                if number % ERASED == 0:
-                    retention.erase(self._database, self._retention_days)
-                self.sweep()
+                self._turn(number)
             except (SQLAlchemyError, queue.QueueError) as error:
+                self._away = isinstance(error, SQLAlchemyError)
                 log.warning("sweep failed", kind=type(error).__name__)
             except Exception:
                 log.exception("a bug in the sweeper")
+
+    def _turn(self, number: int) -> None:
+        """Measure and erase now and then, first, for that needs no Redis; and sweep."""
+        if self._away or number % MEASURED == 0:
+            self.measure()
+        if self._away:  # until now: Postgres is back
+            self._away = False
+            self._stopped.wait(RECOVERY_SECONDS)
+        if number % ERASED == 0:
+            retention.erase(self._database, self._retention_days)
+        self.sweep()
 
     def stop(self) -> None:
         """End the thread."""

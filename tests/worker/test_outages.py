@@ -1,6 +1,8 @@
 """Both services, while Redis or Postgres goes and comes back: nothing accepted is lost, nothing is sent twice."""
 
 import secrets
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from redis import Redis
 from ci.delivery.engines import servers
 from ci.ground import ports
 from tests import services
+from worker.delivery import LEASE_TIMEOUTS
+from worker.sweeper import PATIENCE
 
 pytestmark = pytest.mark.server
 SMS = {"channel": "sms", "to": "+14155550123", "body": "the-body-of-it"}
@@ -96,6 +100,67 @@ def test_a_postgres_that_goes_and_comes_back(
             services.until(lambda: count(other, "sent") == 2)
 
     assert 2 == len(provider.calls)
+
+
+def test_a_postgres_that_is_away_for_longer_than_a_lease(
+    environ: dict[str, str], provider: services.Provider, tmp_path: Path
+) -> None:
+    """Two workers: the one that sent writes that down when it is back, before the other takes the row for lost."""
+    url = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
+    postgres = servers.postgres(url, tmp_path / "postgres", tmp_path / "postgres.log")
+    other = environ | {"DATABASE_URL": url, "DATABASE_TIMEOUT_SECONDS": "1", "DELIVERY_TIMEOUT_SECONDS": "2"}
+    lease = LEASE_TIMEOUTS * 2
+    with servers.serving(postgres):
+        services.migrate(other, tmp_path / "migrate-other.log")
+        with (
+            services.running("api", other, tmp_path / "api.log") as api,
+            services.running("worker", other, tmp_path / "one.log"),
+            services.running("worker", other, tmp_path / "two.log"),
+        ):
+            provider.open.clear()
+            submit(api, other)
+            services.until(lambda: provider.calls)
+            servers.stop(postgres.data)
+            provider.open.set()
+            time.sleep(lease + 1)
+            servers.start(postgres)
+            services.until(lambda: count(other, "sent") == 1)
+
+    assert 1 == len(provider.calls)
+
+
+def test_everything_falls_at_once(environ: dict[str, str], provider: services.Provider, tmp_path: Path) -> None:
+    """After the 202s the api and the worker are killed, Postgres crashes, Redis forgets: each arrives."""
+    url = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
+    postgres = servers.postgres(url, tmp_path / "postgres", tmp_path / "postgres.log")
+    other = environ | {"DATABASE_URL": url, "DELIVERY_TIMEOUT_SECONDS": "5"}
+    with servers.serving(postgres) as process:
+        services.migrate(other, tmp_path / "migrate-other.log")
+        with (
+            services.running("api", other, tmp_path / "api.log") as api,
+            services.running("worker", other, tmp_path / "worker.log") as worker,
+        ):
+            provider.open.clear()
+            accepted = [submit(api, other) for _ in range(5)]
+            services.until(lambda: provider.calls)  # one is being sent, four wait
+            for one in (api, worker):
+                one.process.kill()
+                one.process.wait()
+        process.stop(signal.SIGQUIT)  # Postgres' immediate shutdown, after which it recovers as from a crash
+        with Redis.from_url(environ["REDIS_URL"]) as redis:
+            redis.flushall()
+        servers.start(postgres)
+        provider.open.set()
+        passing = f"interval '{max(PATIENCE.total_seconds(), 5 * LEASE_TIMEOUTS)} s'"
+        services.execute(
+            other, f"UPDATE notifications SET nudged_at = nudged_at - {passing}, due_at = due_at - {passing}"
+        )
+        with services.running("worker", other, tmp_path / "next.log"):
+            services.until(lambda: count(other, "sent") == 5)
+
+    references = [call.headers["Idempotency-Key"] for call in provider.calls]
+    assert set(accepted) == set(references)
+    assert 6 == len(references)  # the one that was being sent, again, under the same key
 
 
 def test_the_logs_and_metrics_of_a_journey_hold_no_content(
