@@ -72,8 +72,8 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
     assert 1 == len(same)
     assert "prod is protected" in refused
     assert (2, 3) == (second, release(project, "prod"))
-    assert "DELIVERY_ATTEMPTS=9" in values
-    assert "DELIVERY_ATTEMPTS=8" in back
+    assert "DELIVERY_ATTEMPTS=17" in values
+    assert "DELIVERY_ATTEMPTS=16" in back
     assert [] == asked.failed
     assert asked.asked > 500
     assert "rollback to release 1" in project.inv("history", "--env=prod")
