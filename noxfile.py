@@ -89,7 +89,7 @@ def rotation(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs nothing but what is installed; servers are started by the tests."""
     install(session, "dev")
-    session.run("pytest", "-m", "not browser and not engine", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist=worksteal", "-m", "not browser and not engine", *session.posargs)
 
 
 @nox.session
