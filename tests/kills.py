@@ -61,11 +61,10 @@ def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str
     assert -signal.SIGKILL == done.returncode, done.stderr.decode()
 
 
-def rotation(clone: Clone, name: str, key: str, moment: str, text: str = "") -> None:
+def rotation(clone: Clone, name: str, key: str, moment: str) -> None:
     """Rotate in a process that kills itself `before STEP`, or `behind STEP`, when that is done and not noted."""
     done = subprocess.run(
         [sys.executable, "-c", ROTATION, name, key, moment],
-        input=text.encode(),
         cwd=clone.repo.root,
         env=clone.environ(),
         capture_output=True,

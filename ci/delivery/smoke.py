@@ -99,8 +99,10 @@ def _send(plain: Mapping[str, str], token: str, message: Mapping[str, str]) -> D
         if status != HTTPStatus.ACCEPTED:
             raise _fault(f"the api answered {status} to the {message['channel']}", "inv logs --service=api")
         while time.monotonic() - begun < PATIENCE_SECONDS:
-            _, inbox = _json(f"{plain['SMS_PROVIDER_URL']}/inbox.json")
-            if any(one["reference"] == answer["id"] for one in (inbox or {}).get("messages", ())):
+            status, inbox = _json(f"{plain['SMS_PROVIDER_URL']}/inbox.json")
+            if status != HTTPStatus.OK:
+                raise _fault(f"the sandbox answered {status} for its inbox", "inv logs")
+            if any(one["reference"] == answer["id"] for one in inbox["messages"]):
                 return Delivery(message["channel"], message["to"], time.monotonic() - begun)
             time.sleep(0.05)
     except (OSError, HTTPException, ValueError) as error:

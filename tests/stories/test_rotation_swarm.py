@@ -1,16 +1,12 @@
 """Three secrets of an environment on a real swarm are replaced while messages go through: none is lost."""
 
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from ci.delivery.engines import servers
-from ci.ground import git, ports
+from ci.ground import git
 from ci.rotation import state
 from tests import checkouts, rotations, swarms
-from tests.ci.rotation import test_redis
 from tests.rotations import KEYS, LONG, SMS, Environment
 
 pytestmark = pytest.mark.engine
@@ -19,26 +15,11 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """A project's dev, on servers of its own, for what other tests log in with must stay."""
-    folder = tmp_path_factory.mktemp("rotation")
-    postgres = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
-    redis = test_redis.url_of()
-    for name in ("redis", "project"):
-        (folder / name).mkdir()
-    with (
-        servers.serving(servers.postgres(postgres, folder / "postgres/data", folder / "postgres/log")),
-        test_redis.running(folder / "redis", redis),
-        swarms.project(folder / "project", postgres, redis) as project,
-    ):
-        named(project.clone.repo.root)
+    with swarms.alone(tmp_path_factory.mktemp("rotation")) as project:
+        checkouts.named(project.clone.repo.root)
         project.build()
         project.inv("deploy", "--env=dev")
         yield Environment(project.clone, "dev", project.url("dev"), project.sandbox.log)
-
-
-def named(root: Path) -> None:
-    """Be somebody to git, who commits."""
-    for name, value in (("user.name", "Story"), ("user.email", "story@lockstep.example")):
-        checkouts.git(root, "config", name, value)
 
 
 def test_rotations_under_way_of_messages(dev: Environment) -> None:
