@@ -19,6 +19,7 @@ def say(line: str = "") -> None:
 
 def emit(text: str) -> None:
     """Write a result exactly as it is, such as decrypted lines."""
+    sys.stdout.flush()  # what was said before comes first, in a pipe, too
     sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
 
