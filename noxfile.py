@@ -89,7 +89,7 @@ def rotation(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs nothing but what is installed; servers are started by the tests."""
     install(session, "dev")
-    session.run("pytest", "-m", "not browser and not engine", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist=worksteal", "-m", "not browser and not engine", *session.posargs)
 
 
 @nox.session
@@ -108,9 +108,11 @@ def engine(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The stories on a real engine for long: 20 deploys and 20 rollbacks, a hundred thousand requests."""
+    """The stories for long: 20 deploys and 20 rollbacks, a hundred thousand requests, a kill at every step."""
     install(session, "dev")
-    session.run("pytest", "-m", "engine", "-s", "tests/stories", *session.posargs, env={"LOCKSTEP_SOAK": "1"})
+    session.run(
+        "pytest", "-m", "engine or server", "-s", "tests/stories", *session.posargs, env={"LOCKSTEP_SOAK": "1"}
+    )
 
 
 @nox.session

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHES = ("loader", "tasklist", "gates", "delivery")
+BENCHES = ("loader", "tasklist", "gates", "rotation", "delivery")
 
 
 def main() -> int:

@@ -6,13 +6,11 @@ Needs a Docker engine that is a swarm's manager, and fails without one; `.ci/eng
 import copy
 import json
 import os
-import secrets
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ import docker
 
 from bench.measure import Row
 from ci.delivery import image
-from ci.delivery.engines import servers
 from ci.delivery.engines.swarm import specs
 from ci.delivery.image.source import Source
-from ci.ground import dotenv, git, ports
+from ci.ground import dotenv, git
 from tests import engines, swarms
 from tests.swarms import Project
 
@@ -33,24 +30,10 @@ MB = 1e6
 
 def rows() -> list[Row]:
     """Return seconds, ratios and megabytes beside their bounds."""
-    with tempfile.TemporaryDirectory() as folder, _project(Path(folder)) as project:
+    with tempfile.TemporaryDirectory() as folder, swarms.alone(Path(folder)) as project:
         built = list(_images(project, Path(folder)))
         project.inv("deploy", "--env=dev")
         return [*built, *_deploys(project)]
-
-
-@contextmanager
-def _project(folder: Path) -> Iterator[Project]:
-    postgres = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
-    redis = f"redis://:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/0"
-    for name in ("postgres", "redis", "project"):
-        (folder / name).mkdir()
-    with (
-        servers.serving(servers.postgres(postgres, folder / "postgres/data", folder / "postgres/log")),
-        servers.serving(servers.redis(redis, folder / "redis/data", folder / "redis/log")),
-        swarms.project(folder / "project", postgres, redis) as project,
-    ):
-        yield project
 
 
 def _images(project: Project, folder: Path) -> Iterator[Row]:

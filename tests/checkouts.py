@@ -111,6 +111,12 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
 
 
+def named(folder: Path) -> None:
+    """Be somebody to git there, who commits."""
+    for name, value in (("user.name", "Story"), ("user.email", "story@lockstep.example")):
+        git(folder, "config", name, value)
+
+
 def move_ports(path: Path) -> None:
     """Give an environment's plain file ports that nobody uses, so that stories run beside each other."""
     text = path.read_text()

@@ -2,9 +2,13 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from ci.delivery.engines import servers
 from ci.ground import ports
+
+settings.register_profile("lockstep", deadline=None)  # how long a call takes is for `nox -s bench` to say
+settings.load_profile("lockstep")
 
 
 @pytest.fixture(scope="session")

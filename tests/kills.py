@@ -1,4 +1,4 @@
-"""Commands that are killed behind one of their steps, or in the midst of it."""
+"""Commands that are killed before or behind one of their steps, or in the midst of it."""
 
 import os
 import signal
@@ -28,6 +28,25 @@ for step in deploy.STEPS:
 deploy.STEPS = tuple(steps)
 deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha))
 """
+ROTATION = """
+import os, signal, sys
+from ci.ground import repo
+from ci.rotation import rotate
+name, key, moment = sys.argv[1:]
+def kill(now):
+    if moment == now:
+        os.kill(os.getpid(), signal.SIGKILL)
+def around(step):
+    def run(rotation):
+        kill(f"before {step.__name__}")
+        told = step(rotation)
+        kill(f"behind {step.__name__}")
+        return told
+    run.__name__ = step.__name__
+    return run
+rotate.STEPS = tuple(map(around, rotate.STEPS))
+rotate.run(repo.here(), name, key, rotate.Wish(yes=True, commit=True))
+"""
 
 
 def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str] | None = None) -> None:
@@ -36,6 +55,18 @@ def deploy(root: Path, name: str, sha: str, step: str, environ: Mapping[str, str
         [sys.executable, "-c", SCRIPT, str(root), name, sha, step],
         cwd=ROOT,
         env={**(environ or os.environ), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert -signal.SIGKILL == done.returncode, done.stderr.decode()
+
+
+def rotation(clone: Clone, name: str, key: str, moment: str) -> None:
+    """Rotate in a process that kills itself `before STEP`, or `behind STEP`, when that is done and not noted."""
+    done = subprocess.run(
+        [sys.executable, "-c", ROTATION, name, key, moment],
+        cwd=clone.repo.root,
+        env=clone.environ(),
         capture_output=True,
         check=False,
     )

@@ -100,21 +100,27 @@ def _ask(load: Load, kind: str, connection: http.client.HTTPConnection, pause: C
 
 @dataclass
 class Sent:
-    """The ids of the messages that were accepted, and what was said instead of a 202."""
+    """The ids of the messages that were accepted, what was said instead of a 202, and the seconds that it took."""
 
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    seconds: float = 0
+
+    @property
+    def rate(self) -> float:
+        """Messages accepted in a second."""
+        return len(self.accepted) / self.seconds
 
 
 @contextmanager
-def messages(url: str, token: str, pause: float = 0.03) -> Iterator[Sent]:
-    """Submit an SMS every `pause` seconds for as long as the block runs, each once, never again."""
-    sent, done = Sent(), threading.Event()
+def messages(url: str, token: str, rate: float = 30, threads: int = 1) -> Iterator[Sent]:
+    """Submit `rate` SMS a second for as long as the block runs, each once; a thread that is late catches up."""
+    sent, done, begun = Sent(), threading.Event(), time.monotonic()
 
-    def submit() -> None:
+    def submit(first: int) -> None:
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as client:
-            for number in itertools.count():
-                if done.wait(pause):
+            for number in itertools.count(first, threads):
+                if done.wait(max(0, begun + number / rate - time.monotonic())):
                     return
                 message = {"channel": "sms", "to": "+14155550123", "body": f"number {number}"}
                 try:
@@ -127,10 +133,13 @@ def messages(url: str, token: str, pause: float = 0.03) -> Iterator[Sent]:
                 else:
                     sent.refused.append(str(answer.status_code))
 
-    thread = threading.Thread(target=submit)
-    thread.start()
+    running = [threading.Thread(target=submit, args=[first]) for first in range(threads)]
+    for thread in running:
+        thread.start()
     try:
         yield sent
     finally:
         done.set()
-        thread.join()
+        for thread in running:
+            thread.join()
+        sent.seconds = time.monotonic() - begun

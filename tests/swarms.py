@@ -21,8 +21,9 @@ import docker
 import psutil
 import yaml
 
+from ci.delivery.engines import servers
 from ci.ground import dotenv, ports
-from tests import checkouts, sandboxes, services
+from tests import checkouts, redises, sandboxes, services
 from tests.sandboxes import Sandbox
 
 PASSED = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -139,6 +140,21 @@ def project(folder: Path, postgres_url: str, redis_url: str, host: str = "") -> 
             for image in client.images.list(name):
                 for tag in [tag for tag in image.tags if tag.startswith(f"{name}:")]:
                     client.images.remove(tag, force=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Project]:
+    """Make the project on a Postgres and a Redis of its own, whose passwords it may change."""
+    postgres = f"postgresql://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/lockstep"
+    redis = redises.url()
+    for name in ("redis", "project"):
+        (folder / name).mkdir()
+    with (
+        servers.serving(servers.postgres(postgres, folder / "postgres/data", folder / "postgres/log")),
+        redises.running(folder / "redis", redis),
+        project(folder / "project", postgres, redis) as made,
+    ):
+        yield made
 
 
 def _configure(made: Project, provider: str) -> None:

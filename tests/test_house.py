@@ -1,6 +1,8 @@
 """The house itself: which way imports point, and that every test says what it is about."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +77,15 @@ def test_every_test_says_what_it_is_about() -> None:
     ]
 
     assert [] == silent
+
+
+def test_a_deploy_imports_no_ssh() -> None:
+    """Paramiko takes longest to import: the docker SDK finds it, unloaded until something of it is asked for."""
+    program = (
+        "import sys, ci.delivery.engines.swarm as _, paramiko; loaded = 'paramiko.transport' in sys.modules; "
+        "print(loaded, paramiko.SSHClient.__name__, 'paramiko.transport' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
+
+    assert b"False SSHClient True\n" == done.stdout

@@ -53,4 +53,4 @@ def _answer(path: str, readiness: Readiness, version: Mapping[str, object]) -> A
 
 
 def _json(status: HTTPStatus, document: Mapping[str, object]) -> Answer:
-    return status, "application/json", json.dumps(document).encode()
+    return status, "application/json", json.dumps(document, separators=(",", ":")).encode()  # as the api does

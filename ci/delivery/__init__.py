@@ -1,1 +1,22 @@
 """From a commit to a running release: deploy, releases, and the engines that run them."""
+
+import importlib
+import sys
+from types import ModuleType
+
+
+def _lazily(name: str) -> None:
+    """Have a module loaded when something of it is asked for, not when it is imported (PEP 562)."""
+    if name in sys.modules:
+        return
+
+    def load(attribute: str) -> object:
+        sys.modules.pop(name, None)
+        return getattr(importlib.import_module(name), attribute)
+
+    sys.modules[name] = ModuleType(name)
+    sys.modules[name].__dict__["__getattr__"] = load
+
+
+# The docker SDK imports it for ssh:// and takes longer for that than for all else; we have it use the ssh program.
+_lazily("paramiko")

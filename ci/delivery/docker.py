@@ -1,27 +1,11 @@
 """The only door to a Docker engine."""
 
-import importlib.util
-import sys
+import docker
+from docker.context import ContextAPI
+from docker.errors import DockerException, ImageNotFound
+from docker.models.images import Image
 
-
-def _lazily(name: str) -> None:
-    """Have a module loaded when something of it is asked for (the recipe of importlib's own documentation)."""
-    spec = importlib.util.find_spec(name)
-    if name not in sys.modules and spec and spec.loader:
-        spec.loader = importlib.util.LazyLoader(spec.loader)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-
-
-# The SDK imports it for ssh:// and takes longer for that than for all else; we have it use the ssh program.
-_lazily("paramiko")
-
-import docker  # noqa: E402
-from docker.context import ContextAPI  # noqa: E402
-from docker.errors import DockerException, ImageNotFound  # noqa: E402
-from docker.models.images import Image  # noqa: E402
-
-from ci.ground import errors  # noqa: E402
+from ci.ground import errors
 
 PATIENCE_SECONDS = 600  # a step of a build may be silent for as long
 

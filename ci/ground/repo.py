@@ -52,6 +52,11 @@ class Repo:
         return self.root / ".local"
 
     @property
+    def record(self) -> Path:
+        """The rotations that came to their end, but those of `local`."""
+        return self.root / "config/rotations.jsonl"
+
+    @property
     def tools(self) -> Path:
         """The folder of the pinned programs."""
         return self.root / ".tools/bin"

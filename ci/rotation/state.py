@@ -130,4 +130,4 @@ def _values(repo: Repo, name: str, key: str) -> Path:
 
 
 def _record(repo: Repo, name: str) -> Path:
-    return folder(repo) / "record.jsonl" if name == LOCAL else repo.root / "config/rotations.jsonl"
+    return folder(repo) / "record.jsonl" if name == LOCAL else repo.record

@@ -10,6 +10,8 @@ from tests.app.asked import EMAIL, Api
 
 pytestmark = pytest.mark.server
 
+SOMEBODY = "67e6d90e-a9e7-4b9a-96af-8937ab1b1c1e"  # the id of no notification
+
 
 def cursor(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
@@ -136,12 +138,12 @@ def test_a_bad_query_is_refused(api: Api, query: dict[str, str], where: str) -> 
         "\x00",
         cursor("no-bar"),
         cursor("|"),
-        cursor(f"yesterday|{uuid4()}"),
+        cursor(f"yesterday|{SOMEBODY}"),
         cursor("2026-01-01T00:00:00+00:00|1"),
-        cursor(f"2026-01-01T00:00:00|{uuid4()}"),
-        cursor(f"0001-01-01T00:00:00+23:59|{uuid4()}"),
-        cursor(f"9999-12-31T23:59:59-23:59|{uuid4()}"),
-        cursor(f"2026-01-01T00:00:00+00:00:00.000001|{uuid4()}") + "=x",
+        cursor(f"2026-01-01T00:00:00|{SOMEBODY}"),
+        cursor(f"0001-01-01T00:00:00+23:59|{SOMEBODY}"),
+        cursor(f"9999-12-31T23:59:59-23:59|{SOMEBODY}"),
+        cursor(f"2026-01-01T00:00:00+00:00:00.000001|{SOMEBODY}") + "=x",
     ],
 )
 def test_a_cursor_that_is_none(api: Api, after: str) -> None:
@@ -264,8 +266,8 @@ def test_what_is_no_token(api: Api, given: bytes) -> None:
     [
         ("POST", "/v1/notifications"),
         ("GET", "/v1/notifications"),
-        ("GET", f"/v1/notifications/{uuid4()}"),
-        ("POST", f"/v1/notifications/{uuid4()}/replay"),
+        ("GET", f"/v1/notifications/{SOMEBODY}"),
+        ("POST", f"/v1/notifications/{SOMEBODY}/replay"),
     ],
 )
 def test_every_route_wants_a_token(api: Api, method: str, path: str) -> None:

@@ -17,7 +17,10 @@ import httpx
 import pytest
 import trustme
 
+from ci.delivery.engines import swarm
+from ci.delivery.release import HEALTHY
 from ci.ground import dotenv, errors, ports
+from ci.ground.repo import Repo
 from tests import kills, load, services, swarms
 from tests.stories.test_failed_deploys import BAD_MIGRATION
 from tests.swarms import Project
@@ -265,10 +268,15 @@ def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) ->
     assert f"{number} *" in history
     assert "not finished" not in history
     assert {number} == {int(line.split()[1]) for line in rows(project, "dev") if line.split()[0] != "edge"}
-    healthy = {line.split()[0] for line in history.splitlines() if " healthy " in line}
-    kept = {f"{one}.{service}" for one in healthy for service in ("api", "worker")}
-    assert kept >= names(project, "secrets") >= {f"{number}.api", f"{number}.worker"}
+    assert bundles(project) >= names(project, "secrets") >= {f"{number}.api", f"{number}.worker"}
     assert "lock" not in names(project, "configs")
+
+
+def bundles(project: Project) -> set[str]:
+    """Return the bundles of dev's healthy releases; a rollback's are those of the release that it restored."""
+    past = swarm.history(Repo(project.clone.repo.root), "dev")
+    found = {about.bundle for one in past if one.result == HEALTHY for about in one.services.values()}
+    return {one.removeprefix(f"{project.name}.dev.") for one in found}
 
 
 def rows(project: Project, name: str) -> list[str]:

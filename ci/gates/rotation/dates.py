@@ -31,7 +31,6 @@ from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
 from config.environments import TEMPLATE
 
-RECORD = "config/rotations.jsonl"
 _PROJECT = re.compile(rb"(?m)^project: *([^\s#]+)")
 Pair = tuple[bytes, bytes]  # one ciphertext: its data and its tag
 
@@ -157,7 +156,7 @@ def _same_data_key(before: Sealed, after: Sealed) -> bool:
 
 def _recorded(repo: Repo) -> dict[tuple[str, str], list[Change]]:
     """Return the rotations of the record by environment and key; a line that is not understood is a GateError."""
-    path = repo.root / RECORD
+    path = repo.record
     found: dict[tuple[str, str], list[Change]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -166,8 +165,9 @@ def _recorded(repo: Repo) -> dict[tuple[str, str], list[Change]]:
             change = Change(str(row["who"]), when, "inv rotate")
             found.setdefault((row["environment"], row["key"]), []).append(change)
     except (OSError, ValueError, KeyError, TypeError):
+        place = path.relative_to(repo.root)
         raise GateError(
-            f"{RECORD} cannot be read", f"take the last good one back: git checkout -- {RECORD}"
+            f"{place} cannot be read", f"take the last good one back: git checkout -- {place}"
         ) from None
     return found
 

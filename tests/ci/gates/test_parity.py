@@ -578,7 +578,7 @@ def test_what_cannot_be_looked_at_is_never_clean(repo: Repo, change: Change) -> 
         parity.check(repo)
 
 
-FUZZED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FUZZED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZED

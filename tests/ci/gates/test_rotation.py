@@ -286,10 +286,10 @@ def test_the_record_of_a_rotation_counts(repo: Repo) -> None:
     rotate_by_sops(repo)
     for key in (PASSWORD, TOKENS):
         states.record(repo, states.begin(repo, DEV, key, leaked=False))
-    text = (repo.root / dates.RECORD).read_text()
+    text = repo.record.read_text()
     yesterday = (datetime.now(UTC) - timedelta(days=30)).isoformat()
     rows = [json.loads(line) | {"when": yesterday, "who": "Dora"} for line in text.splitlines()]
-    (repo.root / dates.RECORD).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    repo.record.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     commit(repo, 29)
     put(repo, TOKENS)
     commit(repo, 10)
@@ -340,7 +340,7 @@ def no_values(repo: Repo) -> None:
 
 
 def damaged_record(repo: Repo) -> None:
-    (repo.root / dates.RECORD).write_text('{"environment": "dev"\n')
+    repo.record.write_text('{"environment": "dev"\n')
 
 
 def no_commit(repo: Repo) -> None:

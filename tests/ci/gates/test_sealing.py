@@ -1200,7 +1200,7 @@ def test_a_folder_that_cannot_be_looked_at(repo: Repo, prepare: Callable[[Repo],
 # any bytes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     data=st.one_of(
         st.binary(max_size=400), st.text(alphabet="AB=#\n\rsop_]ENC[,:data", max_size=200).map(str.encode)
@@ -1211,7 +1211,7 @@ def test_any_bytes_are_no_sealed_file(data: bytes) -> None:
     assert sealed.read("secrets/dev.enc.env", data).findings
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.one_of(
         st.binary(max_size=200), st.text(alphabet="creation_rules: -[]{}&*!age\n\t'", max_size=120).map(str.encode)
@@ -1222,7 +1222,7 @@ def test_any_bytes_are_no_rules(data: bytes) -> None:
     assert rulesfile.read(data, ENVIRONMENTS).findings
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     path=st.text(min_size=1, max_size=60),
     data=st.binary(max_size=100),
@@ -1259,7 +1259,7 @@ def mutated(lines_: list[bytes], kind: str, row: int, column: int, byte: int) ->
 ALPHABET = b"ABCyz019+/=,:[]# \\n\x00\xff"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["flip", "insert", "delete", "swap", "double", "drop"]),
     where=st.tuples(st.integers(0, 4), st.integers(0, 10_000)),
@@ -1282,7 +1282,7 @@ def test_a_changed_value_is_found_or_does_not_decrypt(
     assert (after != before) == refused
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.text(alphabet=st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=9, max_size=60))
 def test_text_is_never_taken_for_ciphertext(data: str) -> None:
     """Printable text of nine characters or more is made up."""

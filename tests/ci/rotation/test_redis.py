@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,17 +13,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ci.delivery.engines import servers
-from ci.delivery.engines.servers.redis_server import find_program
-from ci.ground import command, errors, ports
+from ci.ground import errors, ports
 from ci.rotation.providers import Job, redis
 from config import Secret
-from tests import services
+from tests import redises, services
 
 pytestmark = pytest.mark.server
-
-
-def url_of(user: str = "") -> str:
-    return f"redis://{user}:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/0"
 
 
 def job_of(url: str, environment: str = "local") -> Job:
@@ -56,26 +50,9 @@ def rotated(job: Job) -> Secret:
 @pytest.fixture(params=["", "worker"], ids=["default", "named"])
 def job(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Job]:
     """A rotation of the Redis that the local engine starts, without a user in the URL and with one."""
-    url = url_of(request.param)
+    url = redises.url(request.param)
     with servers.serving(servers.redis(url, tmp_path / "data", tmp_path / "log")):
         yield job_of(url)
-
-
-@contextmanager
-def running(folder: Path, url: str, *settings: str) -> Iterator[None]:
-    """Run a Redis with a config file, which is written at its first start alone."""
-    port, word, file = urlsplit(url).port, urlsplit(url).password, folder / "redis.conf"
-    if not file.exists():
-        lines = ["bind 127.0.0.1", f"port {port}", f"dir {folder}", f"requirepass {word}", 'save ""', *settings]
-        file.write_text("".join(f"{line}\n" for line in lines))
-    process = command.spawn([find_program(), file], log=folder / "log")
-    try:
-        services.until(lambda: "Ready to accept" in (folder / "log").read_text())
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-        (folder / "log").unlink()
 
 
 def with_aclfile(folder: Path, url: str) -> tuple[str, ...]:
@@ -155,7 +132,7 @@ def test_hashes_alone_are_sent(job: Job) -> None:
 
 def test_local_starts_again_with_the_sealed_one(tmp_path: Path) -> None:
     """After a rotation and a restart, the new password is valid as before, and the old one still is not."""
-    url = url_of()
+    url = redises.url()
     job = job_of(url)
     with servers.serving(servers.redis(url, tmp_path / "data", tmp_path / "log")):
         with connection(job.old) as old:
@@ -173,21 +150,21 @@ def test_local_starts_again_with_the_sealed_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", [lambda _folder, _url: (), with_aclfile], ids=["config file", "aclfile"])
 def test_what_a_restart_leaves(tmp_path: Path, more: Callable[[Path, str], tuple[str, ...]]) -> None:
     """With a config file or an aclfile both passwords are known after a restart, and later the new one alone."""
-    url = url_of()
+    url = redises.url()
     job, settings = job_of(url, "prod"), more(tmp_path, url)
-    with running(tmp_path, url, *settings):
+    with redises.running(tmp_path, url, *settings):
         new = given(job)
-    with running(tmp_path, url):
+    with redises.running(tmp_path, url):
         both = (redis.admits(job, job.old), redis.admits(job, new))
         redis.revoke(job, job.old, new)
-    with running(tmp_path, url):
+    with redises.running(tmp_path, url):
         assert (True, True) == both
         assert (False, True) == (redis.admits(job, job.old), redis.admits(job, new))
 
 
 def test_a_redis_that_would_forget(tmp_path: Path) -> None:
     """One with neither file, that is not `local`'s, is refused before anything is changed."""
-    url = url_of()
+    url = redises.url()
     with (
         servers.serving(servers.redis(url, tmp_path / "data", tmp_path / "log")),
         pytest.raises(errors.ProviderError, match="would forget") as caught,
@@ -199,7 +176,7 @@ def test_a_redis_that_would_forget(tmp_path: Path) -> None:
 
 def test_a_redis_with_a_replica(tmp_path: Path) -> None:
     """The users of a replica are its own: it would know no new password when it takes over."""
-    url, other = url_of(), url_of()
+    url, other = redises.url(), redises.url()
     main = servers.redis(url, tmp_path / "main", tmp_path / "log")
     replica = servers.redis(other, tmp_path / "replica", tmp_path / "log")
     with servers.serving(main), servers.serving(replica), connection(Secret(other)) as second:

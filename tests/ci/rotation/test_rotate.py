@@ -26,8 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     made = make(tmp_path / "repo")
     made.plain("dev", "https://notify.dev.lockstep.example", "http://127.0.0.1:9")
-    for name, value in (("user.name", "Story"), ("user.email", "story@lockstep.example")):
-        checkouts.git(made.root, "config", name, value)
+    checkouts.named(made.root)
     made.deploy()
     return made
 

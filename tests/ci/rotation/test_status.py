@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ci.gates.rotation import dates
 from ci.ground import errors, git
 from ci.ground.repo import LOCAL, Repo
 from ci.rotation import status
@@ -62,7 +61,7 @@ def test_what_the_gate_fails_is_called_overdue(repo: Repo) -> None:
 def test_a_rotation_is_known_by_its_record(repo: Repo) -> None:
     """It is told who rotated, and that it was a rotation, not a commit."""
     row = {"environment": "dev", "key": "SMTP_PASSWORD", "who": "Bob", "when": f"{day(-3)}T12:00:00+00:00"}
-    (repo.root / dates.RECORD).write_text(f"{json.dumps(row)}\n")
+    repo.record.write_text(f"{json.dumps(row)}\n")
 
     found = {one[1]: one for one in status.rows(repo, "dev")}
 

@@ -276,7 +276,7 @@ def test_a_missing_editor(repo: Repo) -> None:
 legal = st.text(min_size=8, max_size=200).filter(lambda value: dotenv.dirt(value) is None)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=legal)
 def test_any_legal_value_reaches_the_process(repo: Repo, tmp_path: Path, value: str) -> None:
     """set, sealed file, decrypt, bundle, the process' own environment: byte for byte, whatever the value."""
@@ -293,7 +293,7 @@ def test_any_legal_value_reaches_the_process(repo: Repo, tmp_path: Path, value: 
     assert command.Result(0, value.encode(), b"") == shown
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=legal)
 def test_encrypt_gives_what_set_gives(repo: Repo, value: str) -> None:
     """A whole file sealed at once decrypts to the same bytes."""

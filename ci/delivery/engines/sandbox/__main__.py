@@ -74,10 +74,13 @@ def values(text: str) -> Mapping[str, str]:
 def listen(port: int) -> socket.socket:
     """Return a socket that listens at a port; PortInUseError when it is taken."""
     try:
-        return socket.create_server((HOST, port))
+        listener = socket.create_server((HOST, port))
     except OSError:
         hint = "stop what listens there, or take another port in config/local.env"
         raise errors.PortInUseError(f"port {port} cannot be had", hint) from None
+    # asyncio does that for sockets that say their protocol, which this one does not: an answer would wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def serve(made: FastAPI, sink: Sink, http: socket.socket, mail: socket.socket) -> None:

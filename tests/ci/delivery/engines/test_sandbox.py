@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from ci.delivery.engines.sandbox.__main__ import listen
 from ci.delivery.engines.sandbox.inbox import KEPT, LONGEST, SMS, Inbox
 from ci.delivery.engines.sandbox.smtp import LARGEST
 from ci.ground import errors, ports
@@ -70,6 +71,14 @@ def test_sms_are_listed_newest_first(sandbox: Sandbox) -> None:
         listed = client.get("/v1/messages").json()["messages"]
 
     assert list(reversed(sent)) == listed[:2]
+
+
+def test_an_answer_waits_for_no_acknowledgement() -> None:
+    """What is written goes at once, not when the other side's system acknowledges what went before."""
+    with listen(port := ports.free()) as listener, socket.create_connection(("127.0.0.1", port)):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_same_idempotency_key_sends_once(sandbox: Sandbox, reference: str) -> None:

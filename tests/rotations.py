@@ -1,0 +1,84 @@
+"""Rotations of an environment under messages: what becomes of each message, and which values a provider takes."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from ci.ground import dotenv
+from ci.rotation import providers, rotate
+from config import Secret
+from model.notification import WAITING
+from tests import kills, load, services
+from tests.checkouts import Clone
+
+LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
+SMS, DATABASE, REDIS = "SMS_PROVIDER_API_KEY", "DATABASE_URL", "REDIS_URL"
+KEYS = (SMS, DATABASE, REDIS)
+TOKENS = "API_TOKENS"
+BEHIND = tuple(f"behind {step.__name__}" for step in rotate.STEPS)
+MOMENTS = tuple(f"{side} {step.__name__}" for step in rotate.STEPS for side in ("before", "behind"))
+RATE, THREADS, ENOUGH = (60, 8, 50) if LONG else (10, 1, 1)  # messages a second, by how many, and at least
+PATIENCE_SECONDS = 120  # for what waits in the queue when the last message is in
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment of a clone, the URL of its api, and the log of the sandbox that its worker sends to."""
+
+    clone: Clone
+    name: str
+    url: str
+    log: Path
+
+    def values(self) -> dict[str, str]:
+        """Return what is sealed."""
+        return dotenv.parse(self.clone.inv("decrypt", f"--env={self.name}").encode())[0]
+
+    def rotate(self, key: str, *more: str, code: int = 0) -> str:
+        """Rotate a key, or go on with that."""
+        return self.clone.inv("rotate", f"--env={self.name}", f"--key={key}", *more, code=code)
+
+    def taken(self, key: str, *asked: str) -> list[bool | None]:
+        """Ask the key's provider whether it takes these values."""
+        plain, _ = dotenv.parse(self.clone.repo.plain(self.name).read_bytes())
+        provider = providers.of(providers.named(self.clone.repo, self.name, key))
+        job = providers.Job(self.name, self.clone.repo.schema.keys[key], plain, Secret(""), "")
+        return [provider.admits(job, Secret(one)) for one in asked]
+
+    @contextmanager
+    def messages(self, about: str) -> Iterator[None]:
+        """Have messages submitted for as long as the block runs: each is accepted, and is handed over, once."""
+        with load.messages(self.url, self.values()[TOKENS].partition(",")[0], RATE, THREADS) as sent:
+            yield
+        url = self.values()[DATABASE]
+        services.until(lambda: not set(_statuses(url, sent.accepted)) & set(WAITING), PATIENCE_SECONDS)
+        handed = Counter(re.findall(r"delivered, (\S+) to its sender", self.log.read_text()))
+        lost, twice = set(sent.accepted) - set(handed), {one for one in sent.accepted if handed[one] > 1}
+        failed = len(sent.accepted) - _statuses(url, sent.accepted).get("sent", 0)
+        told = (
+            f"{len(sent.accepted)} messages, {sent.rate:.0f} a second, {len(lost)} lost, {failed} failed for good"
+        )
+        print(f"{about}: {told}, {len(twice)} doubled, {len(sent.refused)} refused")  # noqa: T201, what it is for
+        assert ([], set(), set(), 0) == (sent.refused, lost, twice, failed)
+        assert sent.rate >= ENOUGH
+
+    def killed(self, key: str, moments: tuple[str, ...]) -> list[str]:
+        """Kill a rotation at each moment and go on with it each time; return all values that were sealed."""
+        values = [self.values()[key]]
+        for moment in moments:
+            kills.rotation(self.clone, self.name, key, moment)
+            self.rotate(key, "--yes", "--commit")
+            values.append(self.values()[key])
+        return values
+
+
+def _statuses(url: str, identifiers: list[str]) -> dict[str, int]:
+    with psycopg.connect(url) as connection:
+        asked = "SELECT status, count(*) FROM notifications WHERE id = ANY(%s::uuid[]) GROUP BY status"
+        return {str(status): int(count) for status, count in connection.execute(asked, [identifiers])}
