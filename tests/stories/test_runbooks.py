@@ -20,9 +20,8 @@ import redis
 from psycopg import sql
 
 from ci.ground import dotenv
-from tests import checkouts, kills, swarms
+from tests import checkouts, kills, redises, swarms
 from tests.checkouts import Clone
-from tests.ci.rotation import test_redis
 from tests.swarms import Project
 
 FOLDER = checkouts.ROOT / "docs/runbooks"
@@ -70,11 +69,11 @@ class Shell:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Project]:
     """A project that runs in dev, staging and prod, each of which has users of its own at the servers."""
-    folder, redis_url = tmp_path_factory.mktemp("runbooks"), test_redis.url_of()
+    folder, redis_url = tmp_path_factory.mktemp("runbooks"), redises.url()
     for name in ("redis", "project"):
         (folder / name).mkdir()
     with (
-        test_redis.running(folder / "redis", redis_url),
+        redises.running(folder / "redis", redis_url),
         swarms.project(folder / "project", postgres_url, redis_url) as made,
     ):
         for word, value in (("name", "Story"), ("email", "story@lockstep.example")):
