@@ -116,7 +116,7 @@ def recipients__list(_context: Context, env: str = "") -> None:
     from ci.ground import repo
     from ci.sealing import members, report
 
-    report.overview(members.overview(repo.here(), env))
+    report.overview(repo.here(), members.overview(repo.here(), env))
 
 
 @verb
@@ -134,7 +134,7 @@ def recipients__remove(_context: Context, env: str, recipient: str = "", name: s
     from ci.ground import repo
     from ci.sealing import members, report
 
-    report.removed(env, *members.remove(repo.here(), env, recipient, name))
+    report.removed(repo.here(), env, *members.remove(repo.here(), env, recipient, name))
 
 
 @verb

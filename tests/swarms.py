@@ -48,15 +48,17 @@ class Project:
         """Return the ids of the messages that the provider was handed; its inbox keeps the last thousand alone."""
         return set(re.findall(r"delivered, (\S+) to its sender", self.sandbox.log.read_text()))
 
-    def build(self, *words: str) -> None:
-        """Build HEAD's image; packages come from where, and past the proxy that, this machine has them."""
+    def environ(self) -> dict[str, str]:
+        """Return what a shell holds that builds; packages come from where they do on this machine."""
         cache = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, check=True)
         known = {"UV_SYSTEM_CERTS": "1", "UV_CACHE_DIR": cache.stdout.decode().strip()}
         known |= {name: os.environ[name] for name in PASSED if name in os.environ}
+        return self.clone.environ() | known
+
+    def build(self, *words: str) -> None:
+        """Build HEAD's image."""
         argv = [sys.executable, "-m", "invoke", "build", *words]
-        done = subprocess.run(
-            argv, cwd=self.clone.repo.root, env=self.clone.environ() | known, capture_output=True, check=False
-        )
+        done = subprocess.run(argv, cwd=self.clone.repo.root, env=self.environ(), capture_output=True, check=False)
         assert 0 == done.returncode, done.stderr.decode()
 
     def token(self, environment: str) -> str:

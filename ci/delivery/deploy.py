@@ -20,12 +20,17 @@ from config import Secret
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for. `sha` names a commit's image, `force` why it may skip the environment before."""
+    """What was asked for.
+
+    `sha` names a commit's image, `force` why it may skip the environment before, `rotates` the key whose new value
+    it brings.
+    """
 
     sha: str = ""
     promote: bool = False
     force: str = ""
     yes: bool = False
+    rotates: str = ""
 
 
 @dataclass
@@ -191,7 +196,8 @@ def forward(repo: Repo, name: str, wish: Wish) -> Callable[[Sequence[Release]], 
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image = _image(repo, name, wish, current(before))
         made = releases.make(repo, name, image, plain, list(sealed), number=releases.following(before))
-        return migrations.forward(replace(made, why=wish.force), before, migrations.of(repo, image.sha))
+        made = migrations.forward(replace(made, why=wish.force), before, migrations.of(repo, image.sha))
+        return replace(made, why=f"rotation of {wish.rotates}", rotates=wish.rotates) if wish.rotates else made
 
     return make
 

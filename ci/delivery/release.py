@@ -43,7 +43,8 @@ class Release:
     """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601.
 
     `sha` is the commit of the image, `config` that of the values. `revision` is the one that the code was written
-    for; `lives_with` are the revisions whose code can live with the database as this release leaves it.
+    for; `lives_with` are the revisions whose code can live with the database as this release leaves it. `rotates`
+    is the key whose value is new in it, and whose old one is revoked soon.
     """
 
     environment: str
@@ -60,6 +61,7 @@ class Release:
     revision: str = ""
     lives_with: Sequence[str] = ()
     why: str = ""
+    rotates: str = ""
     result: str = UNFINISHED
     ended: str = ""
 
@@ -126,7 +128,8 @@ def make(
 
 def again(repo: Repo, release: Release, number: int, why: str) -> Release:
     """Return a new release that has everything of an old one."""
-    return replace(release, number=number, who=person(repo), when=now(), why=why, result=UNFINISHED, ended="")
+    made = replace(release, number=number, who=person(repo), when=now(), why=why)
+    return replace(made, rotates="", result=UNFINISHED, ended="")
 
 
 def bundle_name(repo: Repo, name: str, number: int, service: str) -> str:

@@ -12,6 +12,7 @@ from ci.ground.repo import Repo
 def make(repo: Repo, before: Sequence[Release], to: int | None, why: str) -> Release:
     """Return a new release of all that release `to` was, or the one before the current; RefusedError if not."""
     target = _target(before, to)
+    _valid(before, target)
     why = why or f"rollback to release {target.number}"
     return migrations.behind(releases.again(repo, target, releases.following(before), why), before[-1].lives_with)
 
@@ -28,6 +29,16 @@ def _target(before: Sequence[Release], to: int | None) -> Release:
             return one
     kept = ", ".join(str(one.number) for one in good) or "none"
     raise errors.RefusedError(f"release {to} is not one that was healthy and is kept", f"these are: {kept}")
+
+
+def _valid(before: Sequence[Release], target: Release) -> None:
+    """Raise RefusedError when a later release replaced a secret: the target has the old value, now revoked."""
+    for one in reversed(before):
+        if one.number > target.number and one.result == HEALTHY and one.rotates in target.sealed:
+            raise errors.RefusedError(
+                f"release {target.number} has a value of {one.rotates} that release {one.number} replaced",
+                f"its image, with today's values: inv deploy --env={one.environment} --sha={target.sha} --force=…",
+            )
 
 
 def _same(one: Release, other: Release) -> bool:

@@ -13,8 +13,8 @@ RED, GREEN, CYAN, DIM = "31", "32", "36", "2"
 
 
 def say(line: str = "") -> None:
-    """Print one line of the result."""
-    print(line)  # noqa: T201, this is the place
+    """Print one line of the result; at once, so that in a pipe, too, it stands where it was said."""
+    print(line, flush=True)  # noqa: T201, this is the place
 
 
 def emit(text: str) -> None:

@@ -14,7 +14,7 @@ from ci.ground.repo import LOCAL, Repo
 from ci.rotation import providers
 from ci.rotation import state as states
 from ci.rotation.state import NEW, OLD
-from ci.sealing import edit, environment
+from ci.sealing import edit, environment, exposed
 from config import Secret
 from config.schema import Key
 
@@ -110,7 +110,7 @@ def record(rotation: Rotation) -> str:
     """Note who did it and when."""
     path = states.record(rotation.repo, rotation.state)
     if rotation.job.environment != LOCAL:
-        _commit(rotation, path, f"Record the rotation of {rotation.job.key}")
+        _commit(rotation, f"Record the rotation of {rotation.job.key}", path)
     return f"noted in {path.relative_to(rotation.repo.root)}"
 
 
@@ -212,20 +212,21 @@ def _warn(name: str, wish: Wish, provider: providers.Provider, about: Key) -> No
 def _put(rotation: Rotation, value: Secret) -> str:
     repo, job = rotation.repo, rotation.job
     edit.put(repo, job.environment, job.key, value.reveal())
-    path = repo.sealed(job.environment)
-    committed = job.environment != LOCAL and _commit(rotation, path, f"Rotate {job.key} of {job.environment}")
+    path, message = repo.sealed(job.environment), f"Rotate {job.key} of {job.environment}"
+    committed = job.environment != LOCAL and _commit(rotation, message, path, exposed.path(repo))
     return f"sealed in {path.name}" + (", committed" if committed else "")
 
 
-def _commit(rotation: Rotation, path: Path, message: str) -> bool:
-    """Commit one file where that was asked for and it differs."""
+def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
+    """Commit those of the files that differ, where that was asked for."""
     if not rotation.wish.commit:
         return False
     git: list[str | Path] = ["git", "-C", rotation.repo.root]
-    command.run([*git, "add", "--", path])
-    if command.attempt([*git, "diff", "--cached", "--quiet", "--", path]).code == 0:
+    differ = [path for path in paths if command.run([*git, "status", "--porcelain", "--", path])]
+    if not differ:
         return False
-    command.run([*git, "commit", "--quiet", "-m", message, "--", path])
+    command.run([*git, "add", "--", *differ])
+    command.run([*git, "commit", "--quiet", "-m", message, "--", *differ])
     return True
 
 
@@ -233,7 +234,8 @@ def _deploy(rotation: Rotation) -> int:
     """Deploy what is sealed, and return the release that has it: the one that runs, where that has it already."""
     runs = _current(rotation)
     sha = "" if rotation.job.environment == LOCAL else runs.sha
-    deploys.run(rotation.repo, rotation.job.environment, deploys.Wish(sha=sha, yes=rotation.wish.yes))
+    wish = deploys.Wish(sha=sha, yes=rotation.wish.yes, rotates=rotation.job.key)
+    deploys.run(rotation.repo, rotation.job.environment, wish)
     return _current(rotation).number
 
 

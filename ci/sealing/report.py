@@ -11,34 +11,37 @@ from ci.sealing.members import Overview
 from ci.sealing.recipients import Recipient
 
 
-def overview(it: Overview) -> None:
+def overview(repo: Repo, it: Overview) -> None:
     """Draw who can open what, what is still open, and where one lost identity would lose everything."""
     console.table(("name", "recipient", "opens"), it.rows)
     if it.exposed:
         console.say()
-        exposed(it.exposed)
+        exposed(repo, it.exposed)
     if it.alone:
         console.say(
             f"\none recipient alone opens {', '.join(it.alone)}: add another, before that identity is lost"
         )
 
 
-def exposed(rows: list[Exposed]) -> None:
+def exposed(repo: Repo, rows: list[Exposed]) -> None:
     """Draw the values that somebody knows who no longer may."""
     console.table(
         ("known to", "since", "to be changed with"),
-        [
-            (one.name or one.recipient[:16], one.since, f"inv set --env={one.environment} --key={one.key}")
-            for one in rows
-        ],
+        [(one.name or one.recipient[:16], one.since, _cure(repo, one)) for one in rows],
     )
 
 
-def removed(environment: str, gone: Recipient, rows: list[Exposed]) -> None:
+def _cure(repo: Repo, one: Exposed) -> str:
+    about = repo.schema.keys.get(one.key)
+    verb = "rotate" if about and "provider" in about.meta else "set"
+    return f"inv {verb} --env={one.environment} --key={one.key}"
+
+
+def removed(repo: Repo, environment: str, gone: Recipient, rows: list[Exposed]) -> None:
     """Say that somebody went, and what is to be changed because of it."""
     console.done("removed", f"{gone} opens nothing in {environment} that is sealed from now on")
-    console.say(f"{gone} could read {len(rows)} values; replace each at its provider, then:")
-    exposed(rows)
+    console.say(f"{gone} could read {len(rows)} values; replace each of them:")
+    exposed(repo, rows)
     console.say(
         "\ncommit .sops.yaml, secrets/ and config/exposed.yaml together; inv recipients.list shows what is left"
     )
@@ -60,4 +63,4 @@ def finished(repo: Repo, environment: str, gone: Recipient | None) -> None:
     console.done("removed", str(gone) if gone else "the old identity, by an earlier run")
     console.say(f"{file} is the new identity; the old one is kept beside it, for older commits")
     console.say("commit .sops.yaml and secrets/ together. Was the old one stolen? Then every value was known:")
-    console.say(f"  change each with inv set --env={environment} --key=KEY")
+    console.say(f"  replace each with inv rotate --env={environment} --key=KEY")

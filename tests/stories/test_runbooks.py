@@ -1,25 +1,38 @@
-"""The runbooks hold: every command in them runs, in a clone after `inv init`, and prints what the page says."""
+"""The runbooks hold: every command in them runs, in a clone or on a swarm, and prints what the page says."""
 
+import base64
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import docker
+import psycopg
 import pytest
+import redis
+from psycopg import sql
 
-from tests import checkouts
+from ci.ground import dotenv
+from tests import checkouts, kills, redises, swarms
 from tests.checkouts import Clone
+from tests.swarms import Project
 
 FOLDER = checkouts.ROOT / "docs/runbooks"
 PAGES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
 PARTS = ("**When**", "**You need**", "**It worked when**", "**Undo**")
 BLOCK = re.compile(r"(?ms)^( *)```console\n(.*?)^\1```$")
-# What a person would type or copy: new values, made when the page is run.
+# What a person would type, copy or paste: values, made when the page is run; and GitHub, which takes them.
 GIVEN = """
 new_password() { openssl rand -hex 16; }
+pasted() { cat ~/pasted; }
+gh() { cat > ~/given; }
 secrets_of() {
     for key in DATABASE_URL=postgresql://app:%@db.$1.internal/app REDIS_URL=rediss://:%@redis.$1.internal:6379/0 \\
         API_TOKENS=% SMS_PROVIDER_API_KEY=SK1:% SMTP_PASSWORD=%
@@ -45,16 +58,82 @@ def pattern(expected: str) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Shell:
+    """Where a page is run: in a clone, and with what a user's shell holds there."""
+
+    clone: Clone
+    environ: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Project]:
+    """A project that runs in dev, staging and prod, each of which has users of its own at the servers."""
+    folder, redis_url = tmp_path_factory.mktemp("runbooks"), redises.url()
+    for name in ("redis", "project"):
+        (folder / name).mkdir()
+    with (
+        redises.running(folder / "redis", redis_url),
+        swarms.project(folder / "project", postgres_url, redis_url) as made,
+    ):
+        for word, value in (("name", "Story"), ("email", "story@lockstep.example")):
+            checkouts.git(made.clone.repo.root, "config", f"user.{word}", value)
+        for name in swarms.ENVIRONMENTS:
+            users(made, name, postgres_url, redis_url)
+        path = "config/environments.yaml"
+        made.write(path, re.sub(r"(api|worker): 2", r"\1: 1", made.read(path)))
+        made.commit("users of its own for each, and one replica")
+        made.build()
+        made.inv("deploy", "--env=dev")
+        made.inv("promote", "--to=staging")
+        made.inv("promote", "--to=prod", "--yes")
+        yield made
+
+
+def users(project: Project, name: str, postgres_url: str, redis_url: str) -> None:
+    """Give an environment its own role, in dev a superuser, its own user of Redis, and its own key for SMS."""
+    user = f"{name}_{secrets.token_hex(3)}"
+    values, _ = dotenv.parse(project.inv("decrypt", f"--env={name}").encode())
+    for key in ("DATABASE_URL", "REDIS_URL"):
+        where = urlsplit(values[key]).netloc.rpartition("@")[2]
+        values[key] = urlsplit(values[key])._replace(netloc=f"{user}:{secrets.token_urlsafe()}@{where}").geturl()
+    with psycopg.connect(project.databases[name], autocommit=True) as connection:
+        words = "CREATE ROLE {} LOGIN PASSWORD {} " + ("SUPERUSER" if name == "dev" else "")
+        password = sql.Literal(urlsplit(values["DATABASE_URL"]).password)
+        connection.execute(sql.SQL(words).format(sql.Identifier(user), password))
+        owner = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+        connection.execute(owner.format(sql.Identifier(connection.info.dbname), sql.Identifier(user)))
+    with redis.Redis.from_url(redis_url) as client:
+        words = str(urlsplit(values["REDIS_URL"]).password)
+        client.acl_setuser(
+            user, enabled=True, passwords=f"+{words}", keys=["*"], channels=["*"], commands=["+@all"]
+        )
+    with project.sandbox.client() as client:
+        made = client.post("/v1/keys", json={"name": user}).raise_for_status().json()
+    values["SMS_PROVIDER_API_KEY"] = f"{made['id']}:{made['secret']}"
+    project.inv("encrypt", f"--env={name}", text=dotenv.render(values))
+
+
 @pytest.fixture
-def clone(tmp_path: Path, page: str) -> Iterator[Clone]:
-    made = checkouts.clone(tmp_path)
-    made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
-    checkouts.git(made.repo.root, "add", "-A", ":!.tools")
-    checkouts.git(made.repo.root, "commit", "-qm", "ours")
-    SITUATIONS.get(page, lambda _: None)(made)
-    yield made
-    if (made.repo.state / "logs").exists():
-        made.inv("stop", "--purge")
+def shell(request: pytest.FixtureRequest, tmp_path: Path, page: str) -> Iterator[Shell]:
+    """A clone after `inv init`, or the project on a swarm, in the situation that the page is for."""
+    if page in ON_SWARM:
+        made = request.getfixturevalue("project")
+        ON_SWARM[page](made)
+        yield Shell(made.clone, made.environ())
+        return
+    clone = checkouts.clone(tmp_path)
+    clone.inv("init", "--name=acme", text=checkouts.answers(clone.repo))
+    checkouts.git(clone.repo.root, "add", "-A", ":!.tools")
+    checkouts.git(clone.repo.root, "commit", "-qm", "ours")
+    IN_CLONE.get(page, as_it_is)(clone)
+    yield Shell(clone, clone.environ())
+    if (clone.repo.state / "logs").exists():
+        clone.inv("stop", "--purge")
+
+
+def as_it_is(_where: object) -> None:
+    """Change nothing."""
 
 
 def committed_secret(clone: Clone) -> None:
@@ -64,11 +143,64 @@ def committed_secret(clone: Clone) -> None:
     checkouts.git(clone.repo.root, "commit", "-qm", "how to send mail by hand")
 
 
-SITUATIONS = {"secret-committed": committed_secret}
+def cut_off(project: Project) -> None:
+    """Kill a deploy of prod in the midst of it, and have its lock be one of another machine."""
+    project.tweak("prod")
+    kills.told(project.clone, "apply", "deploy", "--env=prod", "--yes")
+    configs = docker.from_env().configs
+    [held] = configs.list(filters={"name": f"{project.name}.prod.lock"})
+    about: dict[str, Any] = held.attrs["Spec"]
+    holder = json.loads(base64.b64decode(about["Data"])) | {"host": "runner-7"}
+    held.remove()
+    configs.create(name=about["Name"], data=json.dumps(holder).encode(), labels=about["Labels"])
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_runbook_does_what_it_says(page: str, clone: Clone) -> None:
+def wrong_values(project: Project) -> None:
+    """Deploy two releases of prod that nobody wants."""
+    for _ in range(2):
+        project.tweak("prod")
+        project.inv("deploy", "--env=prod", "--yes")
+
+
+def database_admin(project: Project) -> None:
+    """Have an admin of prod's database among psql's services."""
+    url = urlsplit(project.databases["prod"])
+    where = f"host={url.hostname}\nport={url.port}\ndbname={url.path[1:]}\nuser={url.username}\n"
+    file = project.clone.home / ".pg_service.conf"
+    file.write_text(f"[admin]\n{where}password={url.password}\n")
+
+
+def pasted_secret(project: Project) -> None:
+    """Paste prod's key for SMS."""
+    values, _ = dotenv.parse(project.inv("decrypt", "--env=prod").encode())
+    (project.clone.home / "pasted").write_text(values["SMS_PROVIDER_API_KEY"])
+
+
+def somebody(project: Project) -> None:
+    """Let Anna open dev."""
+    program, file = project.clone.repo.tool("age-keygen"), project.clone.home / "anna.agekey"
+    subprocess.run([program, "-o", file], check=True, capture_output=True)
+    done = subprocess.run([program, "-y", file], check=True, capture_output=True)
+    project.inv("recipients.add", "--env=dev", f"--recipient={done.stdout.decode().strip()}", "--name=Anna")
+    project.commit("Anna opens dev")
+
+
+IN_CLONE = {"secret-committed": committed_secret}
+ON_SWARM = {
+    "add-a-service": as_it_is,
+    "deploy-hangs": cut_off,
+    "roll-back": wrong_values,
+    "rotate-the-database-password": database_admin,
+    "rotate-the-sms-key": as_it_is,
+    "secret-in-chat": pasted_secret,
+    "someone-leaves": somebody,
+}
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.engine] if page in ON_SWARM else []) for page in PAGES]
+)
+def test_a_runbook_does_what_it_says(page: str, shell: Shell) -> None:
     """Each command in turn, in one shell, prints what stands below it and ends as the page says."""
     mark = secrets.token_hex(8)
     told = list(steps(page))
@@ -78,13 +210,13 @@ def test_a_runbook_does_what_it_says(page: str, clone: Clone) -> None:
         for role in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    programs = f"{Path(sys.executable).parent}:{clone.repo.tools}:{os.environ['PATH']}"
+    programs = f"{Path(sys.executable).parent}:{shell.clone.repo.tools}:{os.environ['PATH']}"
 
     done = subprocess.run(
         ["bash"],
         input=script,
-        cwd=clone.repo.root,
-        env={**clone.environ(), **who, "PATH": programs},
+        cwd=shell.clone.repo.root,
+        env={**shell.environ, **who, "PATH": programs},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

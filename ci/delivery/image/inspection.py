@@ -18,11 +18,11 @@ from ci.delivery.image import parts
 from ci.gates.leaks import check_image
 from ci.ground import errors, files
 from ci.ground.repo import Repo
+from config.schema import Schema
 
-# A pattern of paths and what is wrong with them; the services' own code stands in srv/.
+# A pattern of paths and what is wrong with them.
 FORBIDDEN: Mapping[str, str] = {
     r"(^|/)\.git(/|$)": "history",
-    r"^srv/(?!(app|config|model|worker)(/|$)).": "none of the services' folders",
     r"(^|/)secrets/|\.env$|(^|/)\.sops\.yaml$|\.agekey$": "values, sealed or plain",
     r"^srv/(.*/)?(tests?|test_[^/]*\.py|conftest\.py)(/|$)": "tests",
     r"(^|/)bin/(gitleaks|sops|age|age-keygen|uv)$": "a tool",
@@ -34,13 +34,15 @@ RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools
 _NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
 _COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
 ENTRY = ["python", "-m", "config.entry"]
+SHARED = ("config", "model")  # what every service imports
 
 
 @dataclass
 class Seen:
-    """What was found: lines that say what is wrong, and what each layer, by its digest, is made of."""
+    """What may not be there, lines that say what is wrong, and what each layer, by its digest, is made of."""
 
-    wrong: list[str] = field(default_factory=list)
+    forbidden: Mapping[str, str]
+    wrong: list[str]
     layers: dict[str, set[parts.Part]] = field(default_factory=dict)
 
 
@@ -49,7 +51,7 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
 
     A layer that was found clean here before is not looked at again: its digest is that of its content.
     """
-    seen = Seen(wrong=configured(repo, image.attrs["Config"], image.history()))
+    seen = Seen(forbidden(repo.schema), configured(repo, image.attrs["Config"], image.history()))
     digests = image.attrs["RootFS"]["Layers"]
     for digest in digests:
         if (found := _clean(repo, digest)) is not None:
@@ -72,6 +74,12 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
     for digest in fresh:
         files.replace(_note(repo, digest), parts.dumps(seen.layers[digest]))
     return set().union(*seen.layers.values())
+
+
+def forbidden(schema: Schema) -> Mapping[str, str]:
+    """Return what no image may hold; in srv/ stand the schema's services and what they share."""
+    folders = sorted({*SHARED, *(module.partition(".")[0] for module in schema.services.values())})
+    return {rf"^srv/(?!({'|'.join(folders)})(/|$)).": "none of the services' folders", **FORBIDDEN}
 
 
 def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str, Any]]) -> list[str]:
@@ -136,7 +144,7 @@ def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Se
 def _contents(layer: tarfile.TarFile, seen: Seen) -> set[parts.Part]:
     found: set[parts.Part] = set()
     for name, content in _files(layer):
-        seen.wrong += [f"{name}: {what}" for rule, what in FORBIDDEN.items() if re.search(rule, name)]
+        seen.wrong += [f"{name}: {what}" for rule, what in seen.forbidden.items() if re.search(rule, name)]
         found.update(_parts(name, content))
     return found
 

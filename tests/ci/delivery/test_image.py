@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ci.delivery.image import inspection, parts, source
 from ci.delivery.image.source import Source
 from ci.ground import errors, git
 from ci.ground.repo import Repo, here
-from tests import checkouts, engines
+from tests import checkouts, engines, services
 
 # The SDK does not close the socket on which no engine answered.
 pytestmark = pytest.mark.filterwarnings(
@@ -201,7 +202,7 @@ def test_the_image_and_the_lock_are_of_one_python() -> None:
 )
 def test_what_no_image_may_hold(path: str) -> None:
     """History, values, tests, tools and caches are known by their paths, in every layer."""
-    assert [rule for rule in inspection.FORBIDDEN if re.search(rule, path)]
+    assert [rule for rule in inspection.forbidden(services.SCHEMA) if re.search(rule, path)]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,19 @@ def test_what_no_image_may_hold(path: str) -> None:
 )
 def test_what_an_image_may_hold(path: str) -> None:
     """The services, and what the base and the packages bring."""
-    assert [] == [rule for rule in inspection.FORBIDDEN if re.search(rule, path)]
+    assert [] == [rule for rule in inspection.forbidden(services.SCHEMA) if re.search(rule, path)]
+
+
+def test_an_image_holds_the_folder_of_each_service() -> None:
+    """A service that the schema gains may be in the image, one that it has not may not."""
+    more = replace(services.SCHEMA, services={**services.SCHEMA.services, "digest": "digest.sender"})
+
+    found = [
+        [rule for rule in inspection.forbidden(schema) if re.search(rule, "srv/digest/sender.py")]
+        for schema in (services.SCHEMA, more)
+    ]
+
+    assert [1, 0] == list(map(len, found))
 
 
 @pytest.mark.parametrize(

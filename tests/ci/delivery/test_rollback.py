@@ -61,6 +61,23 @@ def test_nothing_before(project: Project) -> None:
         project.rollback()
 
 
+def test_to_before_a_rotation(project: Project) -> None:
+    """It is refused when a later release replaced a secret of it; that one itself can be had, and what follows."""
+    project.deploy()
+    project.plain("dev", "LOG_LEVEL=info", "LOG_LEVEL=debug")
+    project.deploy(rotates="SMTP_PASSWORD")
+    project.plain("dev", "LOG_LEVEL=debug", "LOG_LEVEL=error")
+    project.deploy()
+
+    with pytest.raises(RefusedError, match="release 1 has a value of SMTP_PASSWORD that release 2 replaced"):
+        project.rollback(to=1)
+    project.rollback()
+    project.rollback(to=3)
+
+    assert "rotation of SMTP_PASSWORD" == project.history()[1].why
+    assert {5} == project.runs()
+
+
 def test_over_a_migration_that_expands(project: Project) -> None:
     """The code of before lives with a database that only got more."""
     project.deploy()

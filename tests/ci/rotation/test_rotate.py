@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ci.delivery.engines import fake
-from ci.ground import errors
+from ci.ground import errors, git
 from ci.rotation import rotate, state
-from ci.sealing import environment
+from ci.sealing import change, environment, exposed, recipients
 from tests import checkouts
 from tests.ci.delivery.projects import Project, make
 
@@ -113,6 +113,18 @@ def test_by_hand(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     rotate.run(project.repo, "dev", BY_HAND, YES)
 
     assert (value, {2}) == (sealed(project, BY_HAND), project.runs())
+
+
+def test_by_hand_what_somebody_knew(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value leaves the list of what is known, in the commit that has the new one."""
+    who = recipients.Recipient("age1anna", "Anna")
+    change.apply(project.repo, exposed.added(project.repo, "dev", [BY_HAND, LIST], who))
+    project.commit()
+    give(monkeypatch, secrets.token_urlsafe())
+    rotate.run(project.repo, "dev", BY_HAND, YES)
+
+    assert [LIST] == [one.key for one in exposed.read(project.repo)]
+    assert not git.sha(project.root).endswith("-dirty")
 
 
 def test_by_hand_the_gap_is_confirmed_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,11 @@ def test_somebody_comes_and_goes(clone: Clone) -> None:
     assert f"Anna  {who[:16]}…  dev\n" in clone.inv("recipients.list")
     told = clone.inv("recipients.remove", "--env=dev", "--name=Anna")
     assert f"could read {len(keys)} values" in told
-    assert all(f"inv set --env=dev --key={key}\n" in told for key in keys)
+    assert all(f"inv rotate --env=dev --key={key}\n" in told for key in keys)
     clone.inv("set", "--env=dev", "--key=SMTP_PASSWORD", text=secrets.token_urlsafe())
     shown = clone.inv("recipients.list", "--env=dev")
     assert "--key=SMTP_PASSWORD" not in shown
-    assert "inv set --env=dev --key=API_TOKENS" in shown
+    assert "inv rotate --env=dev --key=API_TOKENS" in shown
     assert "one recipient alone opens dev" in shown
 
 

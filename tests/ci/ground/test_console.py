@@ -1,0 +1,21 @@
+"""The voice."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+from ci.ground import console
+console.say("first")
+console.emit("second\\n")
+console.say("third")
+console.done("fourth")
+console.say("fifth")
+"""
+
+
+def test_lines_keep_their_order_in_a_pipe() -> None:
+    """Results and what is told on the way to them come out in the order in which they were said."""
+    argv = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+
+    assert ["first", "second", "third", "✓ fourth", "fifth"] == done.stdout.splitlines()
