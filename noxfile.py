@@ -111,7 +111,12 @@ def soak(session: nox.Session) -> None:
     """The stories for long: 20 deploys and 20 rollbacks, a hundred thousand requests, a kill at every step."""
     install(session, "dev")
     session.run(
-        "pytest", "-m", "engine or server", "-s", "tests/stories", *session.posargs, env={"LOCKSTEP_SOAK": "1"}
+        "pytest",
+        "-m",
+        "engine or server",
+        "-s",
+        *(session.posargs or ["tests/stories"]),
+        env={"LOCKSTEP_SOAK": "1"},
     )
 
 
@@ -127,6 +132,12 @@ def peers(session: nox.Session) -> None:
     """The gates' own cases through the gates and their peers; writes docs/peers.md."""
     install(session, "dev", "bench")
     session.run("python", "-m", "bench.peers", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def guarantees(session: nox.Session) -> None:
+    """Run what proves each promise of the README and write docs/guarantees.md; words choose by command."""
+    session.run(sys.executable, "-m", "bench.guarantees", *session.posargs)
 
 
 @nox.session(venv_backend="none")

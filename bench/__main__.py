@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from tests import figures
+
 BENCHES = ("loader", "tasklist", "gates", "rotation", "delivery")
 
 
@@ -13,7 +15,7 @@ def main() -> int:
     print(f"{'what':<44} {'':>6}  bound")  # noqa: T201
     for what, ratio, bound in rows:
         shown = f"<= {bound:.2f}{'' if ratio <= bound else '  BROKEN'}" if bound else ""
-        print(f"{what:<44} {ratio:>6.2f}  {shown}".rstrip())  # noqa: T201
+        figures.tell(f"{what:<44} {ratio:>6.2f}  {shown}".rstrip())
     return 0 if all(bound is None or ratio <= bound for _, ratio, bound in rows) else 1
 
 

@@ -14,7 +14,7 @@ from ci.ground import dotenv
 from ci.rotation import providers, rotate
 from config import Secret
 from model.notification import WAITING
-from tests import kills, load, services
+from tests import figures, kills, load, services
 from tests.checkouts import Clone
 
 LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
@@ -64,7 +64,7 @@ class Environment:
         told = (
             f"{len(sent.accepted)} messages, {sent.rate:.0f} a second, {len(lost)} lost, {failed} failed for good"
         )
-        print(f"{about}: {told}, {len(twice)} doubled, {len(sent.refused)} refused")  # noqa: T201, what it is for
+        figures.tell(f"{about}: {told}, {len(twice)} doubled, {len(sent.refused)} refused")
         assert ([], set(), set(), 0) == (sent.refused, lost, twice, failed)
         assert sent.rate >= ENOUGH
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ci.ground import errors
-from tests import load, nodes, swarms
+from tests import figures, load, nodes, swarms
 from tests.load import Load
 from tests.nodes import Node, Swarm
 from tests.swarms import Project
@@ -130,7 +130,7 @@ def say(what: str, asked: Load, since: float = 0, **after: float) -> None:
     times = "".join(f", {one} after {number:.1f} s" for one, number in after.items())
     failed = [one.partition(" ") for one in asked.failed]
     when = "".join(f", {kind} at {float(moment) - since:.1f} s" for moment, _, kind in failed)
-    print(f"\n{what}: {asked.asked} requests, {len(asked.failed)} failed{when}{times}")  # noqa: T201, see above
+    figures.tell(f"{what}: {asked.asked} requests, {len(asked.failed)} failed{when}{times}")
 
 
 def test_a_deploy_reaches_every_node(project: Project, swarm: Swarm) -> None:

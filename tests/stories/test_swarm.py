@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import docker
@@ -21,7 +22,7 @@ from ci.delivery.engines import swarm
 from ci.delivery.release import HEALTHY
 from ci.ground import dotenv, errors, ports
 from ci.ground.repo import Repo
-from tests import kills, load, services, swarms
+from tests import figures, kills, load, services, swarms
 from tests.stories.test_failed_deploys import BAD_MIGRATION
 from tests.swarms import Project
 
@@ -70,7 +71,7 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
         values = project.service("prod", "worker").attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"]
         project.inv("rollback", "--env=prod", "--yes")
 
-    print(f"{asked.asked} requests, {len(asked.failed)} failed")  # noqa: T201, the figure is what the story is for
+    figures.tell(f"{asked.asked} requests, {len(asked.failed)} failed")
     back = project.service("prod", "worker").attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"]
     assert 1 == len(same)
     assert "prod is protected" in refused
@@ -96,7 +97,7 @@ def test_deploys_and_rollbacks_under_load(project: Project) -> None:
 
     services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
     told = f"{rounds} deploys, {rounds} rollbacks, {asked.asked} requests, {len(asked.failed)} failed"
-    print(f"{told}; {len(sent.accepted)} messages accepted, {len(sent.refused)} refused, all arrived")  # noqa: T201
+    figures.tell(f"{told}; {len(sent.accepted)} messages accepted, {len(sent.refused)} refused, all arrived")
     assert ([], []) == (asked.failed, sent.refused)
 
 
@@ -118,7 +119,7 @@ def test_a_worker_is_replaced_between_two_messages(project: Project) -> None:
             project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
     services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
-    print(f"{len(sent.accepted)} messages accepted, {len(sent.refused)} refused")  # noqa: T201
+    figures.tell(f"{len(sent.accepted)} messages accepted, {len(sent.refused)} refused")
     assert [] == sent.refused
     assert len(sent.accepted) > 100
     assert 0 == log.read_text().count("was delivered before")
@@ -235,9 +236,10 @@ def restored(project: Project) -> Iterator[None]:
         (missing, errors.EngineError.code, "there is no image"),
     ],
 )
-def test_a_failed_deploy_under_load(project: Project, restored: None, fault: object, code: int, told: str) -> None:
+def test_a_failed_deploy_under_load(
+    project: Project, restored: None, fault: FunctionType, code: int, told: str
+) -> None:
     """Whatever fails, the old release goes on without a failed request, and what failed is shown."""
-    assert callable(fault)
     before = release(project)
     sha = fault(project)
 
@@ -246,7 +248,9 @@ def test_a_failed_deploy_under_load(project: Project, restored: None, fault: obj
         shown = project.inv("deploy", "--env=dev", f"--sha={sha}", code=code)
         seconds = time.monotonic() - begun
 
-    print(f"{asked.asked} requests, {len(asked.failed)} failed, back after {seconds:.1f} s")  # noqa: T201
+    figures.tell(
+        f"{fault.__name__}: {asked.asked} requests, {len(asked.failed)} failed, back after {seconds:.1f} s"
+    )
     assert told in shown
     assert 'Traceback (most recent call last):\n  File "/work' not in shown
     assert before == release(project)

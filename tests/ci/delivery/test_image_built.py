@@ -18,7 +18,7 @@ from ci.delivery import image
 from ci.delivery.image import REVISION, Made, inspection, source
 from ci.ground import errors, git
 from ci.ground.repo import Repo
-from tests import engines, services, swarms
+from tests import engines, figures, services, swarms
 
 pytestmark = pytest.mark.engine
 MB = 1e6
@@ -90,7 +90,7 @@ def test_an_image_of_a_commit(repo: Repo, made: Made) -> None:
     built = engines.client().images.get(made.tag)
     above = (made.size - engines.client().images.get(engines.BASE).attrs["Size"]) / MB
 
-    print(f"{above:.1f} MB above the base")  # noqa: T201, the figure is asked for
+    figures.tell(f"{above:.1f} MB above the base")
     assert made.new
     assert f"{repo.environments.project}:{head[:12]}" == made.tag
     assert head == built.labels["org.opencontainers.image.revision"]
