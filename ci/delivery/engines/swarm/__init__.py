@@ -112,6 +112,7 @@ def record(repo: Repo, release: Release) -> None:
     cluster = connect(repo, release.environment)
     records.end(cluster, release)
     records.prune(cluster, repo.environments.by_name[release.environment].keep_releases)
+    jobs.sweep(cluster)  # the migration of a killed deploy may have been at work until now, with its bundle
     bundles.sweep(cluster, records.history(cluster))
     edges.sweep(cluster)
 
