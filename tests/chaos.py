@@ -23,7 +23,7 @@ from tests import services
 
 LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s chaos soak
 SEED = int(os.environ.get("LOCKSTEP_SEED") or secrets.randbelow(1_000_000))
-CLIENTS = 6
+CLIENTS = 24  # each waits for its answer, for seconds where something is away
 AGAIN = (429, 502, 503, 504)  # two of them are an edge's words for no answer
 AGAIN_SECONDS = 0.2
 PATIENCE_SECONDS = 120  # for one message to be accepted, and for all of them to be sent
@@ -43,6 +43,7 @@ class Chaos:
     pause: float
     lasts: float
     happened: Counter[str] = field(default_factory=Counter)
+    done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.guards = {_struck(name): threading.Lock() for name in self.faults}
@@ -55,9 +56,10 @@ class Chaos:
                 yield name, dice.uniform(0, self.pause), dice.uniform(0.1, self.lasts)
 
     def happen(self, events: Iterable[Event]) -> None:
-        """Let one after the other happen."""
+        """Let one after the other happen, until it is done."""
         for name, pause, lasts in events:
-            time.sleep(pause)
+            if self.done.wait(pause):
+                return
             with self.guards[_struck(name)], self.faults[name]():
                 self.happened[name] += 1
                 time.sleep(lasts)
@@ -70,13 +72,12 @@ class Chaos:
     @contextmanager
     def around(self) -> Iterator[None]:
         """Let them happen for as long as the block runs."""
-        done = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            going = pool.submit(self.happen, itertools.takewhile(lambda _: not done.is_set(), self.plan()))
+            going = pool.submit(self.happen, self.plan())
             try:
                 yield
             finally:
-                done.set()
+                self.done.set()
         going.result()
 
 
@@ -171,14 +172,17 @@ ROWS = "SELECT id::text, status, attempts FROM notifications"
 
 @contextmanager
 def clients(urls: Sequence[str], token: str, rate: float, *, mail: bool) -> Iterator[Ledger]:
-    """Submit `rate` messages a second for as long as the block runs; with `mail`, every fifth is an e-mail."""
-    ledger, done = Ledger(), threading.Event()
+    """Submit `rate` messages a second for as long as the block runs; who is late catches up.
+
+    With `mail`, every fifth is an e-mail.
+    """
+    ledger, done, begun = Ledger(), threading.Event(), time.monotonic()
 
     def submit(first: int) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(headers=headers, trust_env=False, timeout=10) as client:
             for number in itertools.count(first, CLIENTS):
-                if done.wait(CLIENTS / rate):
+                if done.wait(max(0, begun + number / rate - time.monotonic())):
                     return
                 turns = itertools.islice(itertools.cycle(urls), number % len(urls), None)
                 ledger.keep(client, turns, _message(number, mail=mail and number % 5 == 0))

@@ -8,6 +8,7 @@ rounds.
 import random
 import re
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,9 +28,9 @@ from tests.rotations import SMS, Environment
 from tests.swarms import Project
 
 ROUNDS, RATE = (10, 20) if LONG else (1, 10)
-TRIES = 8
+TRIES, PAUSE_SECONDS = 8, 2  # of one command, and between two
 CONCURRENCY = 2  # of a worker of swarms.project
-ANSWER_SECONDS = 0.03  # that the provider takes
+ANSWER_SECONDS = 0.1  # that the provider takes
 CHAOS = {  # what a command may end with when it met a fault
     one.code
     for one in (
@@ -57,7 +58,7 @@ class Fire:
                 "kill redis": lambda: chaos.killed(redis, forgets=True),
                 "cut postgres": self.cut,
             },
-            pause=12,
+            pause=16,
             lasts=2,
         )
 
@@ -92,6 +93,7 @@ class Fire:
                 return failed
             assert done.returncode in CHAOS, done.stderr.decode()
             print(done.stderr.decode())  # noqa: T201, seen when the story fails
+            time.sleep(PAUSE_SECONDS)
         raise AssertionError(f"{words[0]} failed {TRIES} times")
 
     def handed(self) -> tuple[Counter[str], Counter[str]]:
