@@ -31,16 +31,7 @@ ROUNDS, RATE = (10, 20) if LONG else (1, 10)
 TRIES, PAUSE_SECONDS = 8, 2  # of one command, and between two
 CONCURRENCY = 2  # of a worker of swarms.project
 ANSWER_SECONDS = 0.1  # that the provider takes
-CHAOS = {  # what a command may end with when it met a fault
-    one.code
-    for one in (
-        errors.StartError,
-        errors.MigrationError,
-        errors.SmokeError,
-        errors.EngineError,
-        errors.RotationError,
-    )
-}
+MET = (errors.StartError, errors.MigrationError, errors.SmokeError, errors.EngineError, errors.RotationError)
 
 pytestmark = pytest.mark.engine
 
@@ -49,7 +40,7 @@ class Fire:
     """A project whose dev runs, and all that can happen to it."""
 
     def __init__(self, project: Project, redis: Server) -> None:
-        self.project, self.redis = project, redis
+        self.project, self.database = project, project.databases["dev"]
         self.dice = random.Random(chaos.SEED)
         self.chaos = chaos.Chaos(
             {
@@ -80,18 +71,13 @@ class Fire:
         services.execute({"DATABASE_URL": self.database}, ours)
         yield
 
-    @property
-    def database(self) -> str:
-        """The URL of dev's database, from this machine."""
-        return self.project.databases["dev"]
-
     def insist(self, *words: str) -> int:
         """Run a command until it ends well, and return how often it met a fault."""
         for failed in range(TRIES):
             done = self.project.clone.attempt(*words)
             if not done.returncode:
                 return failed
-            assert done.returncode in CHAOS, done.stderr.decode()
+            assert done.returncode in [one.code for one in MET], done.stderr.decode()
             print(done.stderr.decode())  # noqa: T201, seen when the story fails
             time.sleep(PAUSE_SECONDS)
         raise AssertionError(f"{words[0]} failed {TRIES} times")
