@@ -121,6 +121,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """A hundred kills, cuts and frozen processes under load; LOCKSTEP_SEED replays those of a run before."""
+    install(session, "dev")
+    session.run("pytest", "-s", "tests/stories/test_chaos.py", *session.posargs, env={"LOCKSTEP_SOAK": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against other loaders and an empty tasks.py; fails when a bound is broken."""
     install(session, "dev", "bench")
@@ -164,5 +171,6 @@ def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
     session.log(
         "not run: nox -s browser (needs Chromium), nox -s engine soak (need a Docker engine, which .ci/engine "
-        "starts), nox -s bench peers (want a quiet machine), nox -s rotation (fails by time alone)"
+        "starts), nox -s chaos (takes minutes), nox -s bench peers (want a quiet machine), nox -s rotation (fails "
+        "by time alone)"
     )

@@ -66,7 +66,16 @@ class Clone:
         self, *words: str, text: str = "", code: int = 0, environ: Mapping[str, str] = MappingProxyType({})
     ) -> str:
         """Run `inv` there and return its stdout; the exit code must be `code`."""
-        done = subprocess.run(
+        done = self.attempt(*words, text=text, environ=environ)
+        stdout, stderr = done.stdout.decode(), done.stderr.decode()
+        assert code == done.returncode, stdout + stderr
+        return stdout + (stderr if code else "")
+
+    def attempt(
+        self, *words: str, text: str = "", environ: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `inv` there, however it ends."""
+        return subprocess.run(
             [sys.executable, "-m", "invoke", *words],
             input=text.encode(errors="surrogateescape"),
             cwd=self.repo.root,
@@ -75,9 +84,6 @@ class Clone:
             timeout=180,
             check=False,
         )
-        stdout, stderr = done.stdout.decode(), done.stderr.decode()
-        assert code == done.returncode, stdout + stderr
-        return stdout + (stderr if code else "")
 
     def environ(self) -> dict[str, str]:
         """Return what a new user's shell holds."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 
 from ci.ground import dotenv
@@ -50,6 +51,13 @@ class Environment:
         provider = providers.of(providers.named(self.clone.repo, self.name, key))
         job = providers.Job(self.name, self.clone.repo.schema.keys[key], plain, Secret(""), "")
         return [provider.admits(job, Secret(one)) for one in asked]
+
+    def valid_keys(self) -> int:
+        """Count the keys that the sandbox takes."""
+        plain, _ = dotenv.parse(self.clone.repo.plain(self.name).read_bytes())
+        name, _, word = self.values()[SMS].partition(":")
+        answer = httpx.get(f"{plain['SMS_PROVIDER_URL']}/v1/keys", auth=(name, word)).raise_for_status()
+        return sum(not one["revoked"] for one in answer.json()["keys"])
 
     @contextmanager
     def messages(self, about: str) -> Iterator[None]:

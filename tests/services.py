@@ -143,22 +143,36 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
         return int(self.process.wait(20))
 
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+
+def serve(listener: socket.socket, service: str, environ: Mapping[str, str], log: Path) -> Running:
+    """Start the api or the worker at a socket that is handed over, and wait until it answers."""
+    fd = listener.fileno()
+    arguments = ["app", "--fd"] if service == "api" else ["worker", "--health-fd"]
+    process = start(service, *arguments, str(fd), "--sha", "abc1234", environ=environ, log=log, fds=(fd,))
+    made = Running(process, f"http://127.0.0.1:{listener.getsockname()[1]}", log)
+    try:
+        answer = httpx.get(f"{made.url}/healthz", timeout=20)
+        assert answer.status_code == 200, log.read_text()
+    except BaseException:
+        made.kill()
+        raise
+    return made
+
 
 @contextmanager
 def running(service: str, environ: Mapping[str, str], log: Path) -> Iterator[Running]:
-    """Run the api or the worker at a socket that is handed over, until the end of the block."""
+    """Run the api or the worker until the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        fd = listener.fileno()
-        arguments = ["app", "--fd"] if service == "api" else ["worker", "--health-fd"]
-        process = start(service, *arguments, str(fd), "--sha", "abc1234", environ=environ, log=log, fds=(fd,))
-        made = Running(process, f"http://127.0.0.1:{listener.getsockname()[1]}", log)
+        made = serve(listener, service, environ, log)
         try:
-            answer = httpx.get(f"{made.url}/healthz", timeout=20)
-            assert answer.status_code == 200, log.read_text()
             yield made
         finally:
-            process.kill()
-            process.wait()
+            made.kill()
 
 
 def run(service: str, *arguments: str, environ: Mapping[str, str], log: Path) -> tuple[int, str]:
@@ -237,7 +251,10 @@ def provider() -> Iterator[Provider]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            content = self.rfile.read(length)
+            if len(content) < length:  # its sender was cut off
+                return
             status = made.statuses.pop(0) if made.statuses else 201
             made.calls.append(Call(self.path, dict(self.headers), content))
             made.open.wait(30)

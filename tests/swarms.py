@@ -5,10 +5,8 @@ import os
 import re
 import secrets
 import socket
-import socketserver
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,7 +21,7 @@ import yaml
 
 from ci.delivery.engines import servers
 from ci.ground import dotenv, ports
-from tests import checkouts, redises, sandboxes, services
+from tests import checkouts, proxies, redises, sandboxes, services
 from tests.sandboxes import Sandbox
 
 PASSED = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -124,10 +122,13 @@ def project(folder: Path, postgres_url: str, redis_url: str, host: str = "") -> 
         )
         databases = {one: services.new_database(postgres_url) for one in ENVIRONMENTS}
         made = Project(clone, name, {one: ports.free() for one in ENVIRONMENTS}, databases, sandbox)
-        _configure(made, moved(sandbox.url, provider))
+        _configure(made, proxies.moved(sandbox.url, provider))
         for number, one in enumerate(ENVIRONMENTS):
             values = _values(
-                made, one, moved(databases[one], postgres), moved(services.numbered(redis_url, number), redis)
+                made,
+                one,
+                proxies.moved(databases[one], postgres),
+                proxies.moved(services.numbered(redis_url, number), redis),
             )
             made.inv("encrypt", f"--env={one}", text=dotenv.render(values))
         made.commit("make it ours")
@@ -180,43 +181,13 @@ def _values(made: Project, environment: str, database: str, redis: str) -> dict[
     }
 
 
-def moved(url: str, address: tuple[str, int]) -> str:
-    """Return a URL that leads to another host and port."""
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}{at}{address[0]}:{address[1]}").geturl()
-
-
 @contextmanager
 def reachable(url: str, host: str = "") -> Iterator[tuple[str, int]]:
     """Pass on what containers send to the bridge's address, for our servers listen at loopback alone."""
     port = urlsplit(url).port
     assert port
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with socket.create_connection(("127.0.0.1", port)) as there:
-                threading.Thread(target=_pass, args=[there, self.request], daemon=True).start()
-                _pass(self.request, there)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        block_on_close = False
-        request_queue_size = 128
-
-    with Server((host or gateway(), 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[0], server.server_address[1]  # type: ignore[misc]  # bytes only for AF_UNIX
-        server.shutdown()
-
-
-def _pass(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # one of the two has gone
+    with proxies.running(port, host or gateway()) as proxy:
+        yield proxy.address
 
 
 def gateway() -> str:

@@ -8,7 +8,6 @@ messages a second.
 import secrets
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from ci.ground import dotenv, errors
@@ -58,16 +57,8 @@ def test_kills(local: Environment, key: str, moments: tuple[str, ...]) -> None:
     assert [False] * len(moments) + [True] == local.taken(key, *values)
     assert len(moments) == len(state.records(local.clone.repo, "local")) - before
     assert None is state.read(local.clone.repo, "local", key)
-    assert 1 == valid_keys(local)
+    assert 1 == local.valid_keys()
     assert 2 == local.clone.inv("status").count(" ready ")
-
-
-def valid_keys(local: Environment) -> int:
-    """Count the keys that the sandbox takes."""
-    plain, _ = dotenv.parse(local.clone.repo.plain("local").read_bytes())
-    name, _, word = local.values()[SMS].partition(":")
-    answer = httpx.get(f"{plain['SMS_PROVIDER_URL']}/v1/keys", auth=(name, word)).raise_for_status()
-    return sum(not one["revoked"] for one in answer.json()["keys"])
 
 
 def test_the_roles_of_the_database_take_turns(local: Environment) -> None:

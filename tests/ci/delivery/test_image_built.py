@@ -18,7 +18,7 @@ from ci.delivery import image
 from ci.delivery.image import REVISION, Made, inspection, source
 from ci.ground import errors, git
 from ci.ground.repo import Repo
-from tests import engines, figures, services, swarms
+from tests import engines, figures, proxies, services, swarms
 
 pytestmark = pytest.mark.engine
 MB = 1e6
@@ -259,8 +259,8 @@ def test_both_services_run_and_become_healthy(
     """Migration, api and worker run from one image, read-only and with no right, and their health check passes."""
     environ = services.environment(services.new_database(postgres_url), redis_url)
     with swarms.reachable(postgres_url) as postgres, swarms.reachable(redis_url) as redis:
-        environ["DATABASE_URL"] = swarms.moved(environ["DATABASE_URL"], postgres)
-        environ["REDIS_URL"] = swarms.moved(environ["REDIS_URL"], redis)
+        environ["DATABASE_URL"] = proxies.moved(environ["DATABASE_URL"], postgres)
+        environ["REDIS_URL"] = proxies.moved(environ["REDIS_URL"], redis)
         sealed = {key.name for key in services.SCHEMA.secrets()}
         plain = {key: value for key, value in environ.items() if key not in sealed}
         bundle = tmp_path / "bundle"
