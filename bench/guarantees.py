@@ -121,7 +121,7 @@ def kept() -> dict[str, tuple[str, str]]:
 def page(known: dict[str, tuple[str, str]]) -> str:
     """Return the page."""
     rows = [
-        [one.words, f"`{one.proof}`", f"`{one.command}`", *known.get(one.words, (NOT_PROVED, "-"))]
+        [one.words, f"`{one.proof}`", f"`{one.command}`", *known.get(one.words, ("not run", "-"))]
         for one in PROMISES
     ]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
