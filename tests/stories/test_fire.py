@@ -49,7 +49,7 @@ class Fire:
                 "kill redis": lambda: chaos.killed(redis, forgets=True),
                 "cut postgres": self.cut,
             },
-            pause=16,
+            pause=12,
             lasts=2,
         )
 
