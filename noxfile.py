@@ -101,9 +101,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def engine(session: nox.Session) -> None:
-    """The image and the swarm, on a real Docker engine; fails without one. A deploy waits more than it works."""
+    """The image and the swarm, on a real Docker engine; fails without one."""
     install(session, "dev")
-    session.run("pytest", "-n", "2", "--dist=loadfile", "-m", "engine", *session.posargs)
+    session.run("pytest", "-m", "engine", *session.posargs)
 
 
 @nox.session
