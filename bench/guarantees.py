@@ -146,8 +146,9 @@ def main() -> None:
     chosen = [one for one in PROMISES if all(word in one.command for word in sys.argv[1:])]
     if not chosen:
         sys.exit(f"no promise has a command with {' '.join(sys.argv[1:])}")
+    # Of the commit as it is now: after the first page that is written git calls it dirty.
+    where = f"{git.sha(ROOT)}, {datetime.now(UTC).date()}, {os.cpu_count()} processors"
     for one in chosen:
-        where = f"{git.sha(ROOT)}, {datetime.now(UTC).date()}, {os.cpu_count()} processors"
         known[one.words] = run(one.command), where
         PLACE.write_text(page(known), encoding="utf-8")
     sys.exit("\n".join(f"not proved: {one.command}" for one in chosen if known[one.words][0] == NOT_PROVED) or 0)

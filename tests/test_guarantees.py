@@ -24,5 +24,5 @@ def test_the_page_is_what_was_run() -> None:
 
 
 def test_each_proof_is_there() -> None:
-    """The file that a promise names exists, and its command has that or its session."""
+    """The file that a promise names exists."""
     assert [] == [one.proof for one in PROMISES if not (ROOT / one.proof).exists()]
