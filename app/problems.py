@@ -7,9 +7,9 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+
+from model import database
 
 RETRY_SECONDS = "5"  # as the header Retry-After has it
 METHOD_NOT_ALLOWED = 405
@@ -82,7 +82,7 @@ def install(app: FastAPI) -> None:
     """Answer every failure with a problem document."""
     app.add_exception_handler(HTTPException, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
-    for unavailable in (OperationalError, InterfaceError, PoolTimeoutError):
+    for unavailable in database.OUTAGES:
         app.add_exception_handler(unavailable, _unavailable)
     app.add_exception_handler(Exception, _unknown)
 

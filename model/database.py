@@ -7,9 +7,12 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from config import Config
 
+OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)  # what is raised while Postgres is away
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 

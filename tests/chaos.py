@@ -21,7 +21,6 @@ from ci.delivery.engines import processes, servers
 from model.notification import WAITING, Status
 from tests import figures, services
 
-LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s chaos soak
 SEED = int(os.environ.get("LOCKSTEP_SEED") or secrets.randbelow(1_000_000))
 CLIENTS = 24  # each waits for its answer, for seconds where something is away
 AGAIN = (429, 502, 503, 504)  # two of them are an edge's words for no answer

@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s chaos soak
 SLOW_SECONDS = 0.5
 PAUSE_SECONDS = 0.004  # without one they would take the processors from what they watch
 

@@ -1,6 +1,5 @@
 """Rotations of an environment under messages: what becomes of each message, and which values a provider takes."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ import psycopg
 
 from ci.ground import dotenv
 from ci.rotation import providers, rotate
+from ci.sealing import environment
 from config import Secret
 from model.notification import WAITING
 from tests import figures, kills, load, services
 from tests.checkouts import Clone
+from tests.load import LONG
 
-LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
 SMS, DATABASE, REDIS = "SMS_PROVIDER_API_KEY", "DATABASE_URL", "REDIS_URL"
 KEYS = (SMS, DATABASE, REDIS)
 TOKENS = "API_TOKENS"
@@ -47,14 +47,14 @@ class Environment:
 
     def taken(self, key: str, *asked: str) -> list[bool | None]:
         """Ask the key's provider whether it takes these values."""
-        plain, _ = dotenv.parse(self.clone.repo.plain(self.name).read_bytes())
+        plain = environment.plain(self.clone.repo, self.name)
         provider = providers.of(providers.named(self.clone.repo, self.name, key))
         job = providers.Job(self.name, self.clone.repo.schema.keys[key], plain, Secret(""), "")
         return [provider.admits(job, Secret(one)) for one in asked]
 
     def valid_keys(self) -> int:
         """Count the keys that the sandbox takes."""
-        plain, _ = dotenv.parse(self.clone.repo.plain(self.name).read_bytes())
+        plain = environment.plain(self.clone.repo, self.name)
         name, _, word = self.values()[SMS].partition(":")
         answer = httpx.get(f"{plain['SMS_PROVIDER_URL']}/v1/keys", auth=(name, word)).raise_for_status()
         return sum(not one["revoked"] for one in answer.json()["keys"])

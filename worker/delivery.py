@@ -8,11 +8,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine, func, update
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from config import Config
+from model import database
 from model.logs import masked
 from model.notification import WAITING, Channel, Notification, Status
 from worker import sms
@@ -24,7 +24,6 @@ SECONDS = Histogram("delivery_seconds", "Time that one try took.", ["channel"])
 LEASE_TIMEOUTS = 4  # a try connects, secures, logs in and sends; each may take DELIVERY_TIMEOUT_SECONDS
 REWRITE_SECONDS = 0.5  # between two tries to write down how it went
 OUTAGE_SECONDS = 600  # how long they go on while Postgres is away
-OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)
 log = structlog.get_logger("worker")
 
 
@@ -119,7 +118,7 @@ class Deliverer:
             try:
                 return self._write(row, values)
             except SQLAlchemyError as error:
-                patience = OUTAGE_SECONDS if isinstance(error, OUTAGES) else self._lease
+                patience = OUTAGE_SECONDS if isinstance(error, database.OUTAGES) else self._lease
                 if time.monotonic() - begun > patience:
                     raise
                 log.warning("database unavailable, asking again", kind=type(error).__name__)

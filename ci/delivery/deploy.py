@@ -197,7 +197,9 @@ def forward(repo: Repo, name: str, wish: Wish) -> Callable[[Sequence[Release]], 
         image = _image(repo, name, wish, current(before))
         made = releases.make(repo, name, image, plain, list(sealed), number=releases.following(before))
         made = migrations.forward(replace(made, why=wish.force), before, migrations.of(repo, image.sha))
-        return replace(made, why=f"rotation of {wish.rotates}", rotates=wish.rotates) if wish.rotates else made
+        if wish.rotates:  # only now, for a reason has a migration go ahead that does not fit
+            made = replace(made, why=f"rotation of {wish.rotates}", rotates=wish.rotates)
+        return made
 
     return make
 

@@ -128,8 +128,9 @@ def make(
 
 def again(repo: Repo, release: Release, number: int, why: str) -> Release:
     """Return a new release that has everything of an old one."""
-    made = replace(release, number=number, who=person(repo), when=now(), why=why)
-    return replace(made, rotates="", result=UNFINISHED, ended="")
+    return replace(
+        release, number=number, who=person(repo), when=now(), why=why, rotates="", result=UNFINISHED, ended=""
+    )
 
 
 def bundle_name(repo: Repo, name: str, number: int, service: str) -> str:

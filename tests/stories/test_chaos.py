@@ -22,7 +22,7 @@ from ci.delivery.engines import servers
 from ci.ground import ports
 from model.notification import Channel
 from tests import chaos, proxies, services
-from tests.chaos import LONG
+from tests.load import LONG
 from tests.worker.mailserver import mail_server
 
 ROUNDS = 100 if LONG else 12

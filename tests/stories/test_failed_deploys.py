@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ci.ground import dotenv, errors
+from ci.ground import errors
+from ci.sealing import environment
 from model import database
 from tests import checkouts, kills
 
@@ -29,7 +30,7 @@ def upgrade() -> None:
 
 
 def plain(clone: checkouts.Clone) -> dict[str, str]:
-    return dotenv.parse(clone.repo.plain("local").read_bytes())[0]
+    return environment.plain(clone.repo, "local")
 
 
 def release(clone: checkouts.Clone) -> str:

@@ -23,7 +23,7 @@ from ci.delivery.engines import servers
 from ci.delivery.engines.servers import Server
 from ci.ground import errors, ports
 from tests import chaos, checkouts, services, swarms
-from tests.chaos import LONG
+from tests.load import LONG
 from tests.rotations import SMS, Environment
 from tests.swarms import Project
 

@@ -7,11 +7,12 @@ import urllib.request
 import pytest
 
 from ci.ground import dotenv
+from ci.sealing import environment
 from tests import checkouts
 
 
 def inbox(clone: checkouts.Clone) -> list[dict[str, str]]:
-    plain, _ = dotenv.parse(clone.repo.plain("local").read_bytes())
+    plain = environment.plain(clone.repo, "local")
     with urllib.request.urlopen(f"{plain['SMS_PROVIDER_URL']}/inbox.json") as answer:
         return list(json.load(answer)["messages"])
 
@@ -55,7 +56,7 @@ def test_what_was_accepted_survives_a_stop(clone: checkouts.Clone) -> None:
     clone.inv("stop")
     clone.inv("deploy")
     values, _ = dotenv.parse(clone.inv("decrypt", "--env=local").encode())
-    plain, _ = dotenv.parse(clone.repo.plain("local").read_bytes())
+    plain = environment.plain(clone.repo, "local")
 
     request = urllib.request.Request(
         f"{plain['PUBLIC_BASE_URL']}/v1/notifications",

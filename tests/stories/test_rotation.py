@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ci.ground import dotenv, errors
+from ci.ground import errors
 from ci.rotation import state
+from ci.sealing import environment
 from tests import checkouts, kills, rotations
-from tests.rotations import DATABASE, KEYS, LONG, SMS, TOKENS, Environment
+from tests.load import LONG
+from tests.rotations import DATABASE, KEYS, SMS, TOKENS, Environment
 
 PASSWORD = "SMTP_PASSWORD"
 KILLED = [(key, rotations.MOMENTS) for key in KEYS] if LONG else [(SMS, rotations.BEHIND)]
@@ -26,7 +28,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """A newcomer's `local`, which runs; all of it is removed at the end."""
     clone = checkouts.clone(tmp_path_factory.mktemp("rotation"))
     clone.inv("deploy")
-    plain, _ = dotenv.parse(clone.repo.plain("local").read_bytes())
+    plain = environment.plain(clone.repo, "local")
     yield Environment(clone, "local", plain["PUBLIC_BASE_URL"], clone.repo.state / "logs/sandbox.log")
     clone.inv("stop", "--purge")
 

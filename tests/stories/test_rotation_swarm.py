@@ -7,7 +7,8 @@ import pytest
 from ci.ground import git
 from ci.rotation import state
 from tests import checkouts, rotations, swarms
-from tests.rotations import KEYS, LONG, SMS, Environment
+from tests.load import LONG
+from tests.rotations import KEYS, SMS, Environment
 
 pytestmark = pytest.mark.engine
 

@@ -76,8 +76,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
         redises.running(folder / "redis", redis_url),
         swarms.project(folder / "project", postgres_url, redis_url) as made,
     ):
-        for word, value in (("name", "Story"), ("email", "story@lockstep.example")):
-            checkouts.git(made.clone.repo.root, "config", f"user.{word}", value)
+        checkouts.named(made.clone.repo.root)
         for name in swarms.ENVIRONMENTS:
             users(made, name, postgres_url, redis_url)
         path = "config/environments.yaml"

@@ -23,11 +23,11 @@ from ci.delivery.release import HEALTHY
 from ci.ground import dotenv, errors, ports
 from ci.ground.repo import Repo
 from tests import figures, kills, load, services, swarms
+from tests.load import LONG
 from tests.stories.test_failed_deploys import BAD_MIGRATION
 from tests.swarms import Project
 
 pytestmark = pytest.mark.engine
-LONG = "LOCKSTEP_SOAK" in os.environ  # nox -s soak
 STEPS = ("decrypt", "prepare", "migrate", "apply", "wait", "smoke", "record")
 ROUNDS, ENOUGH = (20, 100_000) if LONG else (1, 1_000)
 
