@@ -170,12 +170,12 @@ class Life:
             "clone": Place(project.name, clone),
             "engine, on disk": Place(project.name, sweeps.files(engine)),
             "database, on disk": Place(
-                self.message, sweeps.files(servers.postgres_folder(self.folder / "postgres/data"))
+                "notifications", sweeps.files(servers.postgres_folder(self.folder / "postgres/data"))
             ),
             "database's log": Place("ready to accept connections", [self.folder / "postgres/log"]),
             "redis, on disk": Place(self.mark, self.redis()),
             "redis' settings": Place("requirepass", [self.folder / "redis/redis.conf"]),
-            "provider's inbox": Place(self.message, [project.sandbox.state]),
+            "provider's keys": Place("sha256", [project.sandbox.state]),
             "provider's log": Place(self.message, [project.sandbox.log]),
         }
 
@@ -197,8 +197,10 @@ class Life:
     def told(self) -> dict[str, Place]:
         """Return what the commands, the services and their metrics say."""
         printed, logs = self.project.clone.printed, self.project.inv("logs", "--env=dev")
+        inbox = self.project.sandbox.get("/inbox.json").raise_for_status().content
         found = {
             "printed": Place("deployed", self.written("printed", lambda to: to.write(printed))),
+            "provider's inbox": Place(self.message, self.written("inbox", lambda to: to.write(inbox))),
             "logs": Place(self.message, self.written("logs", lambda to: to.write(logs.encode()))),
         }
         for name, (service, url, metric) in METRICS.items():
