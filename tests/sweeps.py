@@ -93,12 +93,6 @@ def unpack(data: bytes, into: IO[bytes]) -> None:
             unpack(content, into)
 
 
-def unpack_files(paths: Iterable[Path], into: IO[bytes]) -> None:
-    """Unpack those of these files that are archives."""
-    for path in paths:
-        unpack(path.read_bytes(), into)
-
-
 def unpack_image(image: str, into: IO[bytes]) -> None:
     """Write the configuration and every file of every layer, also of one that a later layer hides."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:

@@ -145,6 +145,7 @@ class Life:
             with (self.folder / "seen" / f"{name} {when}").open("wb") as file:
                 for path in found:
                     file.write(path.read_bytes() + b"\n")
+                    sweeps.unpack(path.read_bytes(), file)
 
     def containers(self, service: str = "") -> list[Any]:
         """Return what runs."""
@@ -183,9 +184,7 @@ class Life:
         """Return what is packed, or asked of git, the engine and the database, and written into a file each."""
         image = f"{self.project.name}:{self.project.sha('dev')}"
         return {
-            "clone, unpacked": Place(
-                self.mark, self.written("unpacked", lambda to: sweeps.unpack_files(sweeps.files(self.root), to))
-            ),
+            "all three, unpacked": Place(self.mark, self.written("unpacked", self.unpack)),
             "git": Place(
                 f"{self.mark}, unreachable", self.written("git", lambda to: sweeps.unpack_git(self.root, to))
             ),
@@ -211,6 +210,11 @@ class Life:
             path.write_bytes(text)
             found[path.name] = Place(metric, [path])
         return found
+
+    def unpack(self, to: IO[bytes]) -> None:
+        """Write what the archives in the folders of the run hold."""
+        for path in sweeps.files(self.project.clone.home, self.project.clone.temp, self.root):
+            sweeps.unpack(path.read_bytes(), to)
 
     @property
     def message(self) -> str:
