@@ -19,17 +19,20 @@ from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
 from app.tokens import bearer
 from model import queue
+from model.database import at_once
 from model.notification import Notification, Status
 
 ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["channel"])
 UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
 CURSOR: dict[str, Any] = {"format": "cursor"}
 CONTENT = ("channel", "to", "subject", "body")
+INSERT = insert(Notification).on_conflict_do_nothing(index_elements=["idempotency_key"]).returning(Notification)
 log = structlog.get_logger("app")
 
 
 def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: type[APIRoute]) -> APIRouter:
     """Return the routes under /v1/notifications, each of the guarded class."""
+    single = at_once(database)
     router = APIRouter(
         prefix=PATH,
         tags=["notifications"],
@@ -45,7 +48,7 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
         The same idempotency key with the same content is the same notification; with other content it is a 409. A
         key is good until RETENTION_DAYS after its notification was sent or given up.
         """
-        with Session(database, expire_on_commit=False) as session, session.begin():
+        with Session(single) as session:
             row, new = _kept(session, submission, backlog)
         if new:
             backlog.add()
@@ -100,25 +103,20 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
 
 def _kept(session: Session, submission: Submission, backlog: Backlog) -> tuple[Notification, bool]:
     """Return the row of a submission, and whether it is new; a full backlog refuses only what is."""
-    while True:  # again when another request of the same key came in between
+    while True:  # again when the row of the same key was forgotten in between
+        room = backlog.has_room(session)
+        if room and (row := _insert(session, submission)):
+            return row, True
         if row := _earlier(session, submission):
             return row, False
-        backlog.require_room(session)
-        if row := _insert(session, submission):
-            return row, True
+        if not room:
+            backlog.refuse()
 
 
 def _insert(session: Session, submission: Submission) -> Notification | None:
     """Return the new row; None when its idempotency key was used before."""
-    values = submission.model_dump()
-    values["recipient"] = values.pop("to")
-    values["request_id"] = structlog.contextvars.get_contextvars()["request_id"]
-    return session.scalars(
-        insert(Notification)
-        .values(**values)
-        .on_conflict_do_nothing(index_elements=["idempotency_key"])
-        .returning(Notification)
-    ).one_or_none()
+    values = submission.model_dump() | {"request_id": structlog.contextvars.get_contextvars()["request_id"]}
+    return session.scalars(INSERT, values).one_or_none()
 
 
 def _earlier(session: Session, submission: Submission) -> Notification | None:
