@@ -30,6 +30,7 @@ def engine(config: Config) -> Engine:
         pool_size=config.database_pool_size,
         max_overflow=0,
         pool_timeout=seconds,
+        skip_autocommit_rollback=True,  # for `at_once`: there is nothing to roll back
         hide_parameters=True,  # an error's text would hold the message otherwise
         connect_args={
             "connect_timeout": max(2, round(seconds)),  # libpq takes 1 for 2
