@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
@@ -26,7 +26,11 @@ ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["
 UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
 CURSOR: dict[str, Any] = {"format": "cursor"}
 CONTENT = ("channel", "to", "subject", "body")
-INSERT = insert(Notification).on_conflict_do_nothing(index_elements=["idempotency_key"]).returning(Notification)
+INSERT = (
+    insert(Notification)
+    .on_conflict_do_nothing(index_elements=["idempotency_key"])
+    .returning(Notification.created_at, Notification.due_at)
+)
 log = structlog.get_logger("app")
 
 
@@ -122,8 +126,20 @@ def _kept(session: Session, submission: Submission, backlog: Backlog) -> tuple[N
 
 def _insert(session: Session, submission: Submission) -> Notification | None:
     """Return the new row; None when its idempotency key was used before."""
-    values = submission.model_dump() | {"request_id": structlog.contextvars.get_contextvars()["request_id"]}
-    return session.scalars(INSERT, values).one_or_none()
+    values = submission.model_dump() | {
+        "id": uuid4(),
+        "request_id": structlog.contextvars.get_contextvars()["request_id"],
+        "status": Status.QUEUED,
+        "attempts": 0,
+    }
+    row = Notification(**values)
+    values["recipient"] = values.pop("to")
+    # By the connection: the session would make the row of what it knows already, at a sixth of the whole request.
+    made = session.connection().execute(INSERT, values).one_or_none()
+    if made is None:
+        return None
+    row.created_at, row.due_at = made
+    return row
 
 
 def _earlier(session: Session, submission: Submission) -> Notification | None:
