@@ -44,9 +44,8 @@ CLAIM = (
     .returning(Notification)
     .execution_options(synchronize_session=False)  # no row of it is in memory yet
 )
-CLAIMED = update(
-    Notification
-).where(  # by us, still: each claim's lease ends later than any before, replayed or not
+# By us, still: each claim's lease ends later than any before, replayed or not.
+CLAIMED = update(Notification).where(
     Notification.id == bindparam("which"),
     Notification.status == Status.SENDING,
     Notification.due_at == bindparam("until"),
