@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from typing import NoReturn
 
 from prometheus_client import Counter
 from sqlalchemy import func, select
@@ -55,6 +56,16 @@ class Backlog:
 
     def require_room(self, session: Session) -> None:
         """Raise Problem 503 when it is full."""
+        if not self.has_room(session):
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise Problem 503."""
+        REFUSED.labels("backlog").inc()
+        raise Problem(503, "too many wait to be sent", headers={"Retry-After": RETRY_SECONDS})
+
+    def has_room(self, session: Session) -> bool:
+        """Whether one more may come."""
         now = time.monotonic()
         with self._guard:  # not while it looks: the others go by what was seen last, however slow the database is
             old = now >= self._good_until
@@ -62,9 +73,7 @@ class Backlog:
                 self._good_until = now + LOOK_SECONDS
         if old:
             self._waiting = self._look(session)
-        if self._waiting >= self._most:
-            REFUSED.labels("backlog").inc()
-            raise Problem(503, "too many wait to be sent", headers={"Retry-After": RETRY_SECONDS})
+        return self._waiting < self._most
 
     def add(self) -> None:
         """Count one that was accepted."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
@@ -19,17 +19,24 @@ from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
 from app.tokens import bearer
 from model import queue
+from model.database import at_once
 from model.notification import Notification, Status
 
 ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["channel"])
 UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
 CURSOR: dict[str, Any] = {"format": "cursor"}
 CONTENT = ("channel", "to", "subject", "body")
+INSERT = (
+    insert(Notification)
+    .on_conflict_do_nothing(index_elements=["idempotency_key"])
+    .returning(Notification.created_at, Notification.due_at)
+)
 log = structlog.get_logger("app")
 
 
 def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: type[APIRoute]) -> APIRouter:
     """Return the routes under /v1/notifications, each of the guarded class."""
+    single = at_once(database)
     router = APIRouter(
         prefix=PATH,
         tags=["notifications"],
@@ -38,21 +45,28 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
         responses=described(401, 403, 422, 429, 503),
     )
 
-    @router.post("", status_code=202, summary="Submit a notification", responses=described(400, 408, 409, 413))
-    def submit(submission: Submission, response: Response) -> Receipt:
+    @router.post(
+        "",
+        status_code=202,
+        response_model=Receipt,
+        summary="Submit a notification",
+        responses=described(400, 408, 409, 413),
+    )
+    def submit(submission: Submission) -> Response:
         """Accept it: once this answers 202, it is kept until it is delivered or refused.
 
         The same idempotency key with the same content is the same notification; with other content it is a 409. A
         key is good until RETENTION_DAYS after its notification was sent or given up.
         """
-        with Session(database, expire_on_commit=False) as session, session.begin():
+        with Session(single) as session:
             row, new = _kept(session, submission, backlog)
         if new:
             backlog.add()
             ACCEPTED.labels(row.channel).inc()
             _nudge(database, broker, row)
-        response.headers["Location"] = f"{PATH}/{row.id}"
-        return Receipt.of(row)
+        # Made here: FastAPI would take a second turn in the threads to check what is a Receipt already.
+        content = Receipt.of(row).model_dump_json()
+        return Response(content, 202, {"Location": f"{PATH}/{row.id}"}, "application/json")
 
     @router.get("/{identifier}", summary="See what became of one", responses=described(404))
     def show(identifier: UUID) -> Receipt:
@@ -100,25 +114,32 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
 
 def _kept(session: Session, submission: Submission, backlog: Backlog) -> tuple[Notification, bool]:
     """Return the row of a submission, and whether it is new; a full backlog refuses only what is."""
-    while True:  # again when another request of the same key came in between
+    while True:  # again when the row of the same key was forgotten in between
+        room = backlog.has_room(session)
+        if room and (row := _insert(session, submission)):
+            return row, True
         if row := _earlier(session, submission):
             return row, False
-        backlog.require_room(session)
-        if row := _insert(session, submission):
-            return row, True
+        if not room:
+            backlog.refuse()
 
 
 def _insert(session: Session, submission: Submission) -> Notification | None:
     """Return the new row; None when its idempotency key was used before."""
-    values = submission.model_dump()
+    values = submission.model_dump() | {
+        "id": uuid4(),
+        "request_id": structlog.contextvars.get_contextvars()["request_id"],
+        "status": Status.QUEUED,
+        "attempts": 0,
+    }
+    row = Notification(**values)
     values["recipient"] = values.pop("to")
-    values["request_id"] = structlog.contextvars.get_contextvars()["request_id"]
-    return session.scalars(
-        insert(Notification)
-        .values(**values)
-        .on_conflict_do_nothing(index_elements=["idempotency_key"])
-        .returning(Notification)
-    ).one_or_none()
+    # By the connection: the session would make the row of what it knows already, at a sixth of the whole request.
+    made = session.connection().execute(INSERT, values).one_or_none()
+    if made is None:
+        return None
+    row.created_at, row.due_at = made
+    return row
 
 
 def _earlier(session: Session, submission: Submission) -> Notification | None:

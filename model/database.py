@@ -1,13 +1,15 @@
 """Postgres: the engine, and whether the database's schema is the one that this code was written for."""
 
 import functools
+import select
 from pathlib import Path
 
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from psycopg import Connection as PostgresConnection
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from config import Config
@@ -23,12 +25,12 @@ def engine(config: Config) -> Engine:
     that vanished without a word is given up after about as long.
     """
     seconds = config.database_timeout_seconds
-    return create_engine(
+    made = create_engine(
         make_url(config.database_url.reveal()).set(drivername="postgresql+psycopg"),
         pool_size=config.database_pool_size,
         max_overflow=0,
         pool_timeout=seconds,
-        pool_pre_ping=True,
+        skip_autocommit_rollback=True,  # for `at_once`: there is nothing to roll back
         hide_parameters=True,  # an error's text would hold the message otherwise
         connect_args={
             "connect_timeout": max(2, round(seconds)),  # libpq takes 1 for 2
@@ -40,6 +42,30 @@ def engine(config: Config) -> Engine:
             "application_name": "lockstep",
         },
     )
+    event.listen(made, "checkout", _require_quiet)
+    return made
+
+
+def at_once(engine: Engine) -> Engine:
+    """Return the same engine and pool, but each statement is a transaction of its own.
+
+    It is as durable, and one round trip instead of the three with BEGIN and COMMIT.
+    """
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _require_quiet(connection: PostgresConnection, *_: object) -> None:
+    """Have the pool begin anew when its server is gone: it has said so, or the kernel's keepalives have found out.
+
+    What the pool's own `pool_pre_ping` learns by a round trip to Postgres for each use of a connection, its socket
+    knows already: nothing comes over one that rests, but for the end.
+    """
+    if not connection.closed:
+        waiting = select.poll()  # not select.select, which knows no descriptor above 1023
+        waiting.register(connection.fileno(), select.POLLIN)
+        if not waiting.poll(0):
+            return
+    raise InvalidatePoolError
 
 
 def alembic() -> AlembicConfig:

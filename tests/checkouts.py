@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -56,11 +56,15 @@ def initialised(folder: Path, *, post_quantum: bool = False) -> Repo:
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone of this tree as a newcomer has it, with ports, a home and a temp folder of its own."""
+    """A clone of this tree as a newcomer has it, with ports, a home and a temp folder of its own.
+
+    `printed` is what all of its commands said but `inv decrypt`, whose output is secret.
+    """
 
     repo: Repo
     home: Path
     temp: Path
+    printed: bytearray = field(default_factory=bytearray, repr=False, compare=False)
 
     def inv(
         self, *words: str, text: str = "", code: int = 0, environ: Mapping[str, str] = MappingProxyType({})
@@ -75,7 +79,7 @@ class Clone:
         self, *words: str, text: str = "", environ: Mapping[str, str] = MappingProxyType({})
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `inv` there, however it ends."""
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "invoke", *words],
             input=text.encode(errors="surrogateescape"),
             cwd=self.repo.root,
@@ -84,6 +88,9 @@ class Clone:
             timeout=180,
             check=False,
         )
+        if "decrypt" not in words:
+            self.printed.extend(done.stdout + done.stderr)
+        return done
 
     def environ(self) -> dict[str, str]:
         """Return what a new user's shell holds."""

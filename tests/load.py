@@ -115,7 +115,9 @@ class Sent:
 
 
 @contextmanager
-def messages(url: str, token: str, rate: float = 30, threads: int = 1) -> Iterator[Sent]:
+def messages(
+    url: str, token: str, rate: float = 30, threads: int = 1, *, to: str = "+14155550123", body: str = "number"
+) -> Iterator[Sent]:
     """Submit `rate` SMS a second for as long as the block runs, each once; a thread that is late catches up."""
     sent, done, begun = Sent(), threading.Event(), time.monotonic()
 
@@ -124,7 +126,7 @@ def messages(url: str, token: str, rate: float = 30, threads: int = 1) -> Iterat
             for number in itertools.count(first, threads):
                 if done.wait(max(0, begun + number / rate - time.monotonic())):
                     return
-                message = {"channel": "sms", "to": "+14155550123", "body": f"number {number}"}
+                message = {"channel": "sms", "to": to, "body": f"{body} {number}"}
                 try:
                     answer = client.post("/v1/notifications", json=message)
                 except httpx.HTTPError as error:

@@ -55,9 +55,7 @@ class Project:
 
     def build(self, *words: str) -> None:
         """Build HEAD's image."""
-        argv = [sys.executable, "-m", "invoke", "build", *words]
-        done = subprocess.run(argv, cwd=self.clone.repo.root, env=self.environ(), capture_output=True, check=False)
-        assert 0 == done.returncode, done.stderr.decode()
+        self.inv("build", *words, environ=self.environ())
 
     def token(self, environment: str) -> str:
         """Return a token of the api."""

@@ -3,44 +3,16 @@
 import base64
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus
 
 import psutil
 import pytest
 
 from ci.delivery.engines import processes, servers
 from ci.ground import dotenv
-from tests import checkouts
-
-
-def disguises(value: str) -> set[bytes]:
-    """Return the forms in which a value could hide."""
-    encoded = value.encode()
-    forms = {encoded, base64.b64encode(encoded).rstrip(b"="), base64.urlsafe_b64encode(encoded).rstrip(b"=")}
-    return forms | {quote(value, safe="").encode(), json.dumps(value)[1:-1].encode(), encoded.hex().encode()}
-
-
-def secret_parts(values: dict[str, str]) -> dict[str, str]:
-    """Return each secret and, of a URL, the password in it: the part that must not be seen anywhere."""
-    parts = dict(values)
-    for key, value in values.items():
-        if "://" in value:
-            parts[f"{key} (password)"] = urlsplit(value).password or ""
-        if key == "SMS_PROVIDER_API_KEY":
-            parts[f"{key} (secret)"] = value.partition(":")[2]
-    return parts
-
-
-def found_in(data: bytes, canaries: dict[str, str]) -> set[str]:
-    return {key for key, value in canaries.items() if any(form in data for form in disguises(value))}
-
-
-def sweep(folders: list[Path], canaries: dict[str, str]) -> tuple[int, dict[str, set[str]]]:
-    """Search every file below the folders; return how many were read, and what was found where."""
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    found = {str(path): found_in(path.read_bytes(), canaries) for path in files if ".venv" not in path.parts}
-    return len(files), {path: keys for path, keys in found.items() if keys}
+from tests import checkouts, sweeps
 
 
 @pytest.mark.server
@@ -52,31 +24,41 @@ def test_no_secret_outlives_the_process_that_needs_it(clone: checkouts.Clone, tm
     clone.inv("encrypt", "--env=dev", text=clone.inv("decrypt", "--env=dev"))
     clone.inv("deploy")
     values, _ = dotenv.parse(clone.inv("decrypt", "--env=local").encode())
-    canaries = planted | secret_parts(values)
+    canaries = planted | sweeps.secret_parts(values)
     services = processes.of(clone.repo.state, "config.entry")
 
-    argv = [" ".join(process.info["cmdline"] or ()).encode() for process in psutil.process_iter(["cmdline"])]
-    environments = [repr(process.environ()).encode() for process in services]
+    (seen := tmp_path / "seen").mkdir()
+    argv = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    (seen / "argv").write_text("\n".join(argv))
+    (seen / "environments").write_text("\n".join(repr(process.environ()) for process in services))
     clone.inv("set", "--env=dev", "--key=SMTP_PASSWORD", text="refused", code=25)
     services[0].kill()
     clone.inv("deploy")
     clone.inv("stop")
-    data = servers.postgres_folder(clone.repo.state / "postgres")
-    count, found = sweep([tmp_path, data], canaries)
+    swept = list(sweeps.files(tmp_path, servers.postgres_folder(clone.repo.state / "postgres")))
 
     assert 2 == len(services)
-    assert {key: set() for key in range(len(argv))} == {n: found_in(one, canaries) for n, one in enumerate(argv)}
-    assert [set(), set()] == [found_in(one, canaries) for one in environments]
-    assert count > 500
-    assert {} == found
+    assert len(swept) > 500
+    assert {} == sweeps.search(swept, canaries)
 
 
-def test_the_sweep_finds_what_is_there(tmp_path: Path) -> None:
-    """A canary in each disguise is found, so that finding none means something."""
-    value = f"canary %$#= {secrets.token_urlsafe()}"
-    for number, form in enumerate(sorted(disguises(value))):
-        (tmp_path / str(number)).write_bytes(b"before " + form + b" after")
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str,
+        quote,
+        quote_plus,
+        json.dumps,
+        lambda text: json.dumps({"log": json.dumps({"event": text})}),
+        lambda text: text.encode().hex(),
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    ],
+)
+def test_the_sweep_finds_what_is_there(tmp_path: Path, encode: Callable[[str], str], before: str) -> None:
+    """A canary is found, however it is encoded and whatever stands around it: finding none means something."""
+    value = f'canary "%$#/= é {secrets.token_urlsafe()}'
+    (tmp_path / "encoded").write_text(encode(f"{before}{value} after"))
 
-    count, found = sweep([tmp_path], {"KEY": value})
-
-    assert len(disguises(value)) == count == len(found)
+    assert {"KEY": {str(tmp_path / "encoded")}} == sweeps.search([tmp_path / "encoded"], {"KEY": value})
