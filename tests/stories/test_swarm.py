@@ -86,7 +86,10 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
 
 
 def test_deploys_and_rollbacks_under_load(project: Project) -> None:
-    """New images, new values and the way back, again and again: every request is answered by a whole release."""
+    """New images, new values and the way back, again and again: every request is answered by a whole release.
+
+    What is accepted while workers come and go is delivered once: none lost, none handed over twice.
+    """
     shas = [project.sha("dev"), another(project)]
     with load.upon(project.url("dev")) as asked, load.messages(project.url("dev"), project.token("dev")) as sent:
         rounds = 0
@@ -100,6 +103,8 @@ def test_deploys_and_rollbacks_under_load(project: Project) -> None:
     told = f"{rounds} deploys, {rounds} rollbacks, {asked.asked} requests, {len(asked.failed)} failed"
     figures.tell(f"{told}; {len(sent.accepted)} messages accepted, {len(sent.refused)} refused, all arrived")
     assert ([], []) == (asked.failed, sent.refused)
+    assert len(sent.accepted) > 100
+    assert 0 == project.sandbox.log.read_text().count("was delivered before")
 
 
 def another(project: Project) -> str:
@@ -109,21 +114,6 @@ def another(project: Project) -> str:
     sha = project.commit("another image")
     project.build()
     return sha
-
-
-def test_a_worker_is_replaced_between_two_messages(project: Project) -> None:
-    """What is accepted while workers come and go is delivered once: none lost, none handed over twice."""
-    log = project.sandbox.log
-    with load.messages(project.url("dev"), project.token("dev")) as sent:
-        for _ in range(2):
-            project.tweak("dev")
-            project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
-
-    services.until(lambda: set(sent.accepted) <= project.arrived(), 60)
-    figures.tell(f"{len(sent.accepted)} messages accepted, {len(sent.refused)} refused")
-    assert [] == sent.refused
-    assert len(sent.accepted) > 100
-    assert 0 == log.read_text().count("was delivered before")
 
 
 def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -> None:
@@ -309,51 +299,47 @@ def test_two_deploys_at_once(project: Project) -> None:
     assert 0 == first.wait(timeout=120)
 
 
+STRAY = "run -d --rm --name P-stray --label lockstep.project=P --label lockstep.environment=dev"
+
+
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    "edits",
     [
-        ("update -d --env-add LOG_FORMAT=text P-dev-api", "api differs in its environment: LOG_FORMAT"),
-        ("update -d --image P:by-hand P-dev-worker", "worker differs in its image"),
-        ("scale -d P-dev-worker=2", "worker has 2 replicas, 1 wanted"),
-        ("rm P-dev-worker", "worker does not run"),
-        # Else the swarm itself would go back, to what has the secret.
-        (
-            "update -d --update-failure-action=pause --secret-rm P.dev.N.worker P-dev-worker",
-            "worker differs in its secrets",
-        ),
-        ("update -d --publish-add mode=host,published=FREE,target=8404 P-dev-edge", "edge differs in its ports"),
+        {
+            "service update -d --env-add LOG_FORMAT=text P-dev-api": "api differs in its environment: LOG_FORMAT",
+            "service update -d --image P:by-hand P-dev-worker": "worker differs in its image",
+            "service update -d --publish-add mode=host,published=FREE,target=8404 P-dev-edge": (
+                "edge differs in its ports"
+            ),
+        },
+        {
+            "service scale -d P-dev-api=2": "api has 2 replicas, 1 wanted",
+            # Else the swarm itself would go back, to what has the secret.
+            "service update -d --update-failure-action=pause --secret-rm P.dev.N.worker P-dev-worker": (
+                "worker differs in its secrets"
+            ),
+        },
+        {
+            "service rm P-dev-worker": "worker does not run",
+            f"{STRAY} python:3.11-slim-bookworm sleep 600": "container P-stray was started by hand",
+        },
     ],
 )
-def test_a_hand_edit_is_found_and_put_right(project: Project, edit: str, told: str) -> None:
-    """What was changed by hand is named with exit code 1, and a deploy of the same puts it right."""
+def test_what_was_changed_by_hand_is_found_and_put_right(project: Project, edits: dict[str, str]) -> None:
+    """Each edit is named, with exit code 1, and a deploy of the same release puts all of them right."""
     number = str(release(project))
     subprocess.run(
         ["docker", "tag", f"{project.name}:{project.sha('dev')}", f"{project.name}:by-hand"], check=True
     )
-    words = (
-        edit.replace("P-", f"{project.name}-").replace("P:", f"{project.name}:").replace("P.", f"{project.name}.")
-    )
-    words = words.replace(".N.", f".{number}.").replace("FREE", str(ports.free()))
-    subprocess.run(["docker", "service", *words.split()], check=True, capture_output=True)
+    for edit in edits:
+        words = re.sub(r"\bP\b", project.name, edit).replace(".N.", f".{number}.")
+        words = words.replace("FREE", str(ports.free()))
+        subprocess.run(["docker", *words.split()], check=True, capture_output=True)
 
     shown = project.inv("drift", "--env=dev", code=1)
     project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
-    assert told in shown
-    assert "all that runs is as release" in project.inv("drift", "--env=dev")
-
-
-def test_a_container_started_by_hand_is_found(project: Project) -> None:
-    """A container with our labels that belongs to no service is drift, and a deploy takes it away."""
-    labels = {"lockstep.project": project.name, "lockstep.environment": "dev"}
-    stray = docker.from_env().containers.run(
-        "python:3.11-slim-bookworm", ["sleep", "600"], detach=True, labels=labels, remove=True
-    )
-
-    shown = project.inv("drift", "--env=dev", code=1)
-    project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
-
-    assert f"container {stray.name} was started by hand" in shown
+    assert [] == [told for told in edits.values() if told.replace("P-", f"{project.name}-") not in shown]
     assert "all that runs is as release" in project.inv("drift", "--env=dev")
 
 
