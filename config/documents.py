@@ -29,10 +29,13 @@ def load(data: bytes | str, *, aliases: bool = False) -> Any:
     """
     depth = 0
     try:
-        for event in yaml.parse(data, Loader=LOADER):
+        text = (
+            data if isinstance(data, str) else data.decode()
+        )  # PyYAML would take UTF-16, which nobody else here does
+        for event in yaml.parse(text, Loader=LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST or (isinstance(event, yaml.AliasEvent) and not aliases):
                 raise yaml.YAMLError("more than values")
-        return yaml.load(data, Loader=_Unmerged if aliases else LOADER)  # noqa: S506, all are safe loaders
-    except (ValueError, TypeError):  # a day that no month has, a number of too many digits, a list as a key
+        return yaml.load(text, Loader=_Unmerged if aliases else LOADER)  # noqa: S506, all are safe loaders
+    except (ValueError, TypeError):  # no UTF-8, a day that no month has, a number of too many digits
         raise yaml.YAMLError("no value") from None

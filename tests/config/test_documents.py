@@ -30,6 +30,7 @@ BOMBS = {
     "too many digits": f"a: {'9' * 10_000}\n",
     "a program": "!!python/object/apply:os.system ['true']\n",
     "two documents": "a: 1\n---\nb: 2\n",
+    "a control character": "a: \x01\n",
 }
 READ = {
     "config/schema.yaml": "schema",
@@ -45,6 +46,13 @@ def test_more_than_values_is_refused(name: str) -> None:
     """Whatever a file says that is no plain value is one and the same error."""
     with pytest.raises(yaml.YAMLError):
         documents.load(BOMBS[name])
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_another_encoding_is_refused(code: str) -> None:
+    """git, sops and a person's editor read UTF-8, so that nothing else is looked at in their place."""
+    with pytest.raises(yaml.YAMLError):
+        documents.load("a: ü\n".encode(code))
 
 
 def test_values_are_read() -> None:

@@ -10,9 +10,7 @@ PORT = 8000
 BUNDLE = "/run/secrets/bundle"
 SECOND = 1_000_000_000  # the swarm counts nanoseconds
 PATIENCE_SECONDS = 30  # what a replica may take to become ready, on a machine that is busy, too
-MEMORY_MB = (
-    1024  # where environments.yaml says nothing: several times what either service takes, less than a node has
-)
+MEMORY_MB = 1024  # where environments.yaml says nothing; several times what either service takes
 PIDS = 1024  # processes and threads; a worker has two for each of WORKER_CONCURRENCY, at most 256
 EDGED = "api"  # the service that the edge leads to
 
