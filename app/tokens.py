@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from app.limits import Rate
+from app.parsing import StrictRequest
 from app.problems import Problem
 from config import Config
 
@@ -25,6 +26,7 @@ bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")  # for th
 def guarded(config: Config) -> type[APIRoute]:
     """Return the class of routes that let in a request whose token is one of API_TOKENS, RATE_PER_SECOND of each.
 
+    What is let in is read as strict JSON.
     A route, not a dependency: FastAPI would read the body first, and a stranger would learn what is wrong with it.
     """
     valid = [_parsed(one) for one in config.api_tokens.reveal().split(",")]
@@ -37,7 +39,7 @@ def guarded(config: Config) -> type[APIRoute]:
             async def check(request: Request) -> Response:
                 token = _require(request.headers.get("authorization"), NEEDED[request.method], valid)
                 rates[token].take()
-                return await handle(request)
+                return await handle(StrictRequest(request.scope, request.receive))
 
             return check
 

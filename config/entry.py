@@ -5,8 +5,10 @@ very process, which then runs the service's module (or MODULE, for a migration o
 values would stand in /proc/PID/environ, so there is none.
 """
 
+import ctypes
 import json
 import os
+import resource
 import runpy
 import sys
 from pathlib import Path
@@ -16,6 +18,17 @@ from config.loader import ConfigError
 
 USAGE_ERROR = 64  # sysexits.h EX_USAGE
 CONFIG_ERROR = 78  # sysexits.h EX_CONFIG
+PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+
+
+def harden() -> None:
+    """Leave no core on disk (CWE-528), and gain no right by what is started (CIS Docker Benchmark 1.6, 5.26).
+
+    The process stays dumpable: else its own /proc is root's, and the metrics of its memory and files with it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def fill(source: str) -> None:
@@ -38,6 +51,7 @@ def main(arguments: list[str]) -> int:
     services = schema.parse()["services"]
     if not arguments or arguments[0] not in services:
         return _fail(f"name a service, one of {', '.join(services)}", USAGE_ERROR)
+    harden()
     try:
         if bundle is not None:
             fill(bundle)

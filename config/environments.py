@@ -9,6 +9,8 @@ from typing import Any
 import cerberus
 import yaml
 
+from config import documents
+
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 LONGEST = 40  # an engine's objects are named with both, a number and a service; Docker takes 63 characters
 TEMPLATE = "lockstep-template"  # the project's name before `inv init` made it somebody's own
@@ -106,7 +108,7 @@ class Environments:
 def read(path: Path) -> Environments:
     """Read and check the file; an EnvironmentsError names every problem."""
     try:
-        document = yaml.safe_load(path.read_bytes())
+        document = documents.load(path.read_bytes())
     except (OSError, yaml.YAMLError):
         raise EnvironmentsError([f"{path.name} cannot be read as YAML"]) from None
     validator = cerberus.Validator(_RULES)

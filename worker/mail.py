@@ -2,15 +2,37 @@
 
 import smtplib
 import ssl
+import time
 from contextlib import suppress
 from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
+from typing import Any
 
 from config import Config
+from worker.bounded import Replies
 from worker.outcome import FailedError, RefusedError, UnavailableError
 
+CONVERSATION_TIMEOUTS = 3  # all that the server says, which is less than a lease
 PERMANENT = range(500, 600)  # RFC 5321, section 4.2.1
+
+
+class _Bounded(smtplib.SMTP):
+    """A conversation whose replies are read within a size and a time."""
+
+    def __init__(self, host: str, port: int, name: str, timeout: float, **options: Any) -> None:
+        self._end = time.monotonic() + CONVERSATION_TIMEOUTS * timeout
+        super().__init__(host, port, name, timeout=timeout, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read one reply; smtplib makes a file of each socket at its first, and forgets it at STARTTLS."""
+        if self.file is None and self.sock is not None:
+            self.file = Replies(self.sock, self._end)
+        return super().getreply()
+
+
+class _BoundedSsl(_Bounded, smtplib.SMTP_SSL):
+    """The same, in TLS from the start."""
 
 
 class Mail:
@@ -60,8 +82,8 @@ class Mail:
         host, port, timeout = config.smtp_host, config.smtp_port, config.delivery_timeout_seconds
         name = self._domain  # else smtplib would ask DNS, without a timeout, who we are
         if config.smtp_tls == "tls":
-            return smtplib.SMTP_SSL(host, port, name, timeout=timeout, context=self._context)
-        return smtplib.SMTP(host, port, name, timeout=timeout)
+            return _BoundedSsl(host, port, name, timeout=timeout, context=self._context)
+        return _Bounded(host, port, name, timeout=timeout)
 
     def _message(self, to: str, subject: str, body: str, reference: str) -> EmailMessage:
         message = EmailMessage()

@@ -10,6 +10,7 @@ import yaml
 from ci.gates.finding import PAST, Finding, Findings, Rule, finding
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
+from config import documents
 
 PLACE = "config/exceptions.yaml"
 EXPIRED = Rule(
@@ -67,7 +68,7 @@ def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, wh
 def _read(repo: Repo) -> list[dict[str, Any]]:
     path = repo.root / PLACE
     try:
-        document = yaml.safe_load(path.read_bytes()) if path.exists() else {"exceptions": []}
+        document = documents.load(path.read_bytes()) if path.exists() else {"exceptions": []}
     except yaml.YAMLError:
         document = None
     validator = cerberus.Validator(_SHAPE)

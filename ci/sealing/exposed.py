@@ -11,6 +11,7 @@ from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import change, environment
 from ci.sealing.recipients import Recipient
+from config import documents
 
 HEADER = (
     "# Who was removed could read these values; each leaves the list when it has been changed. Written by inv.\n"
@@ -36,7 +37,7 @@ def path(repo: Repo) -> Path:
 def read(repo: Repo) -> list[Exposed]:
     """Return what is still open."""
     try:
-        rows = yaml.safe_load(path(repo).read_bytes())
+        rows = documents.load(path(repo).read_bytes())
         return [Exposed(**{key: str(value) for key, value in row.items()}) for row in rows]
     except FileNotFoundError:
         return []

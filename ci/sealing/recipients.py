@@ -10,6 +10,7 @@ import yaml
 
 from ci.ground import command, errors
 from ci.ground.repo import LOCAL, Repo
+from config import documents
 
 HEADER = """\
 # Who can open what: one rule per environment. Made by `inv init`.
@@ -50,7 +51,7 @@ def read(repo: Repo) -> Rules:
     """Return who may open what; ConfigurationError unless it is in the form that the sealing gate lets pass."""
     try:
         text = path(repo).read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
+        document = documents.load(text)
         names = dict(_NAMED.findall(text))
         listed = [_rule(rule) for rule in document["creation_rules"]]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError):

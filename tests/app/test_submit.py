@@ -159,21 +159,37 @@ def test_all_problems_come_at_once(api: Api) -> None:
     assert ["body.body", "body.extra", "body.to"] == sorted(one["where"] for one in answer.json()["problems"])
 
 
+NO_JSON: list[tuple[bytes, str, int]] = [
+    (b"{", "application/json", 422),
+    (b"", "application/json", 422),
+    (b"do-not-repeat-me", "application/json", 422),
+    (b'{"body": "\xff do-not-repeat-me"}', "application/json", 400),
+    (b"[" * 100_000, "application/json", 400),
+    (b'{"channel": ' + b"9" * 10_000 + b"}", "application/json", 400),
+    (json.dumps(SMS | {"body": MARK}).encode(), "text/plain", 422),
+    (json.dumps(SMS | {"body": MARK}).encode(), "application/x-www-form-urlencoded", 422),
+    (json.dumps(SMS | {"body": MARK}).encode(), "", 422),
+    (b"\x1f\x8b\x08\x00", "application/json", 400),
+    *[(json.dumps(SMS | {"body": MARK}).encode(code), "application/json", 400) for code in ("utf-16", "utf-32")],
+    (json.dumps(SMS | {"body": MARK}).encode("utf-8-sig"), "application/json", 422),
+    *[(f'{{"a": {word}}}'.encode(), "application/json", 422) for word in ("NaN", "Infinity", "-Infinity")],
+    *[(b'{"a": ' + b"[" * depth + b"]" * depth + b"}", "application/json", 422) for depth in (100, 800)],
+    (b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", "application/json", 400),
+    (b'{"a": ' * 5_000 + b"1" + b"}" * 5_000, "application/json", 400),
+    (b'{"a": 1e999, "b": -0, "c": ' + b"9" * 4_000 + b"}", "application/json", 422),
+    (b'{"a": 0.' + b"9" * 10_000 + b"}", "application/json", 422),
+    (b'{"\\ud800": 1, "channel": "sms"}', "application/json", 422),
+    (b'{"\\u0000": 1, "channel": "sms"}', "application/json", 422),
+    (b'{"channel": "sms\\u0000"}', "application/json", 422),
+    (b'{"channel": "\\udfff"}', "application/json", 422),
+    (b'{"channel": "sms\x00"}', "application/json", 422),
+    (json.dumps(SMS).encode() + b"\x00", "application/json", 422),
+    (json.dumps(SMS).encode() + b"{}", "application/json", 422),
+]
+
+
 @pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [
-        (b"{", "application/json", 422),
-        (b"", "application/json", 422),
-        (b"do-not-repeat-me", "application/json", 422),
-        (b'{"body": "\xff do-not-repeat-me"}', "application/json", 400),
-        (b"[" * 100_000, "application/json", 400),
-        (b'{"channel": ' + b"9" * 10_000 + b"}", "application/json", 400),
-        (json.dumps(SMS | {"body": MARK}).encode(), "text/plain", 422),
-        (json.dumps(SMS | {"body": MARK}).encode(), "application/x-www-form-urlencoded", 422),
-        (json.dumps(SMS | {"body": MARK}).encode(), "", 422),
-        (b"\x1f\x8b\x08\x00", "application/json", 400),
-    ],
-    ids=[str(number) for number in range(10)],
+    ("content", "kind", "status"), NO_JSON, ids=[str(number) for number in range(len(NO_JSON))]
 )
 def test_what_is_no_json_is_refused(api: Api, content: bytes, kind: str, status: int) -> None:
     """Broken JSON, other types and endless nesting are the client's mistake, told as a problem document."""
@@ -181,6 +197,34 @@ def test_what_is_no_json_is_refused(api: Api, content: bytes, kind: str, status:
 
     assert (status, "application/problem+json") == (answer.status_code, answer.headers["Content-Type"])
     assert MARK not in answer.text
+    assert [] == api.rows()
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_only_python_calls_json_is_refused(api: Api, word: str) -> None:
+    """RFC 8259, section 6: there is no such number, so the whole body is none, wherever it stands."""
+    content = f'{{"channel": "sms", "to": {word}, "body": "x"}}'
+    answer = api.client.post("/v1/notifications", content=content, headers={"Content-Type": "application/json"})
+
+    assert 422 == answer.status_code
+    assert ["is not JSON"] == [one["what"] for one in answer.json()["problems"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"channel": "sms", "to": "+14155550123", "body": "x", "to": "+14155550199"}',
+        '{"channel": "sms", "channel": "sms", "to": "+14155550123", "body": "x"}',
+        '{"channel": "sms", "to": "+14155550123", "body": "x", "\\u0074o": "+14155550199"}',
+        '{"channel": "sms", "to": {"a": 1, "a": 2}, "body": "x"}',
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(api: Api, content: str) -> None:
+    """Two readers would take two recipients, so none is taken, however the name is written."""
+    answer = api.client.post("/v1/notifications", content=content, headers={"Content-Type": "application/json"})
+
+    assert (400, "application/problem+json") == (answer.status_code, answer.headers["Content-Type"])
+    assert [{"where": "body", "what": "the body has a name twice"}] == answer.json()["problems"]
     assert [] == api.rows()
 
 

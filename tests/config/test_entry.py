@@ -10,6 +10,13 @@ import pytest
 from tests.config.test_loader import ROOT, complete
 
 SHOW = "import os, sys\nsys.stdout.buffer.write(os.environb[os.fsencode(sys.argv[1])])\n"
+SHOW_LIMITS = """
+import json, pathlib, resource
+status = pathlib.Path('/proc/self/status')
+lines = status.read_text().splitlines() if status.exists() else []
+privileges = [line.split()[1] for line in lines if line.startswith('NoNewPrivs')]
+print(json.dumps({'core': resource.getrlimit(resource.RLIMIT_CORE), 'no_new_privs': privileges}))
+"""
 
 
 def entry(folder: Path, *words: str, bundle: str = "{}", **environ: str) -> subprocess.CompletedProcess[bytes]:
@@ -91,3 +98,13 @@ def test_a_service_loads_what_the_entry_filled_in(tmp_path: Path) -> None:
     done = entry(tmp_path, "--bundle", "-", "worker", "show", bundle=bundle, **values)
 
     assert json.loads(bundle)["SMTP_PASSWORD"] == done.stdout.decode().strip()
+
+
+def test_a_crash_writes_no_memory_and_nothing_gains_a_right(tmp_path: Path) -> None:
+    """No core file holds the secrets, and on Linux no program that a service starts gets another's rights."""
+    (tmp_path / "show.py").write_text(SHOW_LIMITS)
+
+    shown = json.loads(entry(tmp_path, "--bundle", "-", "worker", "show").stdout)
+
+    assert [0, 0] == shown["core"]
+    assert ({"1"} if sys.platform == "linux" else set()) == set(shown["no_new_privs"])

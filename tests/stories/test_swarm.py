@@ -159,10 +159,10 @@ def test_the_edge_counts(project: Project) -> None:
     program = f"import urllib.request as r; print(r.urlopen('http://{project.name}-dev-edge:8404/metrics').read())"
 
     seen = api.exec_run(["python", "-c", program]).output.decode()
-    public = [httpx.get(f"{project.url('dev')}/{path}") for path in ("metrics", "%6Detrics", "metrics/")]
+    public = [httpx.get(f"{project.url('dev')}/{path}") for path in ("metrics", "%6Detrics", "metrics/", "readyz")]
 
     assert "haproxy_backend_http_responses_total" in seen
-    assert [404] * 3 == [answer.status_code for answer in public]
+    assert [404] * 4 == [answer.status_code for answer in public]
     assert not [answer.text for answer in public if "haproxy_" in answer.text or "lockstep_" in answer.text]
 
 

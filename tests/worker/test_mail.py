@@ -1,5 +1,7 @@
+import itertools
 import secrets
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import trustme
 
 import config
 from tests import services
+from tests.worker.floods import MOST, answering
 from tests.worker.mailserver import AUTHORITY, MailServer, mail_server
+from worker.delivery import LEASE_TIMEOUTS
 from worker.mail import Mail
 from worker.outcome import FailedError, RefusedError, UnavailableError
 
@@ -147,6 +151,37 @@ def test_a_server_that_speaks_something_else(login: tuple[str, str], greeting: b
             connection.close()
 
     assert isinstance(error, UnavailableError)
+
+
+@pytest.mark.parametrize("line", [b"220-more follows\r\n" * 4_000, b"x" * 65_536])
+def test_a_reply_without_end(login: tuple[str, str], line: bytes) -> None:
+    """It is left after little of it, and tried again later."""
+    with answering(itertools.repeat(line), asked=False) as flooding:
+        error = failure(MailServer(*login, flooding.port), DELIVERY_TIMEOUT_SECONDS="2")
+
+    assert isinstance(error, UnavailableError)
+    assert flooding.sent < MOST / 2
+
+
+def test_a_reply_without_end_later_on(login: tuple[str, str]) -> None:
+    """What was read well before counts, too: all replies together have a size."""
+    with answering(
+        itertools.chain([b"220 hello\r\n"], itertools.repeat(b"250-X\r\n" * 8_000)), asked=False
+    ) as late:
+        error = failure(MailServer(*login, late.port), DELIVERY_TIMEOUT_SECONDS="2")
+
+    assert isinstance(error, UnavailableError)
+    assert late.sent < MOST / 2
+
+
+def test_a_reply_that_drips(login: tuple[str, str]) -> None:
+    """A byte now and then does not begin DELIVERY_TIMEOUT_SECONDS anew; the whole is over before the lease."""
+    begun = time.monotonic()
+    with answering(itertools.repeat(b"2"), pause=0.1, asked=False) as dripping:
+        error = failure(MailServer(*login, dripping.port), DELIVERY_TIMEOUT_SECONDS="0.5")
+
+    assert isinstance(error, UnavailableError)
+    assert 0.5 < time.monotonic() - begun < 0.5 * LEASE_TIMEOUTS + 1
 
 
 def test_tls_is_checked_by_name(login: tuple[str, str], trusted: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,17 @@
-from collections.abc import Iterator
+import gzip
+import itertools
+import time
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import config
 from tests import services
+from tests.worker.floods import MOST, answering
 from worker import sms
 from worker.outcome import FailedError, RefusedError, UnavailableError
 
@@ -159,3 +165,62 @@ def test_many_threads_share_it(request: pytest.FixtureRequest, server: services.
 
     got = [call.json["body"] if who == "environ" else call.form["Body"] for call in server.calls]
     assert sorted(bodies) == sorted(got)
+
+
+HEAD = "HTTP/1.1 {status} So\r\nContent-Type: application/json\r\n"
+LONG = b'"' + b"x" * 65_535
+CHUNK = b"10000\r\n" + LONG + b"\r\n"
+FLOODS: dict[str, tuple[str, Iterable[bytes]]] = {
+    "chunks without end": ("Transfer-Encoding: chunked\r\n\r\n", itertools.repeat(CHUNK)),
+    "a body without a length": ("Connection: close\r\n\r\n", itertools.repeat(LONG)),
+    "a terabyte": ("Content-Length: 1000000000000\r\n\r\n", itertools.repeat(LONG)),
+    "a header without end": ("X: ", itertools.repeat(LONG)),
+    "headers without end": ("", itertools.repeat(b"X-Y: z\r\n" * 6_000)),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("status", [201, 400, 503])
+@pytest.mark.parametrize("who", ["environ", "twilio"])
+def test_an_answer_without_end(request: pytest.FixtureRequest, who: str, status: int, flood: str) -> None:
+    """It is left after little of it; where the status alone is enough, what it says counts."""
+    head, parts = FLOODS[flood]
+    environ = request.getfixturevalue(who)
+    with answering(itertools.chain([HEAD.format(status=status).encode() + head.encode()], parts)) as flooding:
+        begun = time.monotonic()
+        with suppress(UnavailableError, RefusedError):
+            send(environ, SMS_PROVIDER_URL=f"http://127.0.0.1:{flooding.port}")
+        took = time.monotonic() - begun
+
+    assert flooding.sent < MOST / 2
+    assert took < 5
+
+
+@pytest.mark.parametrize("who", ["environ", "twilio"])
+def test_an_answer_that_drips(request: pytest.FixtureRequest, who: str) -> None:
+    """A byte now and then does not begin DELIVERY_TIMEOUT_SECONDS anew."""
+    environ = request.getfixturevalue(who)
+    head = HEAD.format(status=503) + "Content-Length: 10000\r\n\r\n"
+    with answering(itertools.chain([head.encode()], itertools.repeat(b"x")), pause=0.1) as dripping:
+        begun = time.monotonic()
+        error = failure(
+            environ, SMS_PROVIDER_URL=f"http://127.0.0.1:{dripping.port}", DELIVERY_TIMEOUT_SECONDS="0.5"
+        )
+        took = time.monotonic() - begun
+
+    assert isinstance(error, UnavailableError)
+    assert took < 3
+
+
+def test_an_answer_that_unpacks_without_end(twilio: dict[str, str]) -> None:
+    """A few bytes that would be gigabytes are left, too: what counts is what they become."""
+    packed = gzip.compress(b" " * 500_000_000, 1)
+    head = f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+    tracemalloc.start()
+    with answering([(HEAD.format(status=400) + head).encode(), packed]) as bomb:
+        error = failure(twilio, SMS_PROVIDER_URL=f"http://127.0.0.1:{bomb.port}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert isinstance(error, UnavailableError)
+    assert peak < 50_000_000

@@ -3,7 +3,7 @@
 import httpx
 
 from config import Config
-from worker import outcome
+from worker import bounded, outcome
 
 
 class Sandbox:
@@ -12,21 +12,24 @@ class Sandbox:
     def __init__(self, config: Config) -> None:
         identifier, _, secret = config.sms_provider_api_key.reveal().partition(":")
         self._sender = config.sms_sender
+        self._timeout = config.delivery_timeout_seconds
         self._client = httpx.Client(
             base_url=config.sms_provider_url,
             auth=(identifier, secret),
-            timeout=config.delivery_timeout_seconds,
+            timeout=self._timeout,
             limits=httpx.Limits(max_connections=config.worker_concurrency),
         )
 
     def send(self, to: str, body: str, reference: str) -> None:
         """Hand one SMS over; the reference is its idempotency key."""
         try:
-            answer = self._client.post(
+            with self._client.stream(
+                "POST",
                 "/v1/messages",
                 json={"to": to, "from": self._sender, "body": body},
                 headers={"Idempotency-Key": reference},
-            )
+            ) as answer:
+                bounded.drain(answer.iter_raw(), self._timeout)
         except httpx.HTTPError as error:
             raise outcome.UnavailableError(f"provider unreachable ({type(error).__name__})") from None
         if not answer.is_success:

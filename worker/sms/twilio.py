@@ -1,23 +1,54 @@
 """Twilio, through its official library. It has no idempotency key: a try whose answer is lost may arrive twice."""
 
+import io
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
+from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
+from urllib3.exceptions import HTTPError
 
 from config import Config
 from worker import outcome
+from worker.bounded import ANSWER_BYTES
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Reads an answer within a size, unpacked, and a time; requests itself reads until the other side ends it."""
+
+    def __init__(self, seconds: float, connections: int) -> None:
+        super().__init__(pool_maxsize=connections)
+        self._seconds = seconds
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        """Return the answer with its body in memory, or raise RequestException."""
+        answer = super().send(*arguments, **options | {"stream": True})
+        body, end = bytearray(), time.monotonic() + self._seconds
+        try:
+            while chunk := answer.raw.read1(4096, decode_content=True):
+                body += chunk
+                if len(body) > ANSWER_BYTES or time.monotonic() > end:
+                    raise RequestException("no end")
+        except (HTTPError, OSError) as error:  # RequestException is an OSError
+            answer.close()
+            raise RequestException("broken off") from error
+        answer.raw = io.BytesIO(body)
+        return answer
 
 
 class AddressedHttpClient(TwilioHttpClient):  # type: ignore[misc]
     """Twilio's HTTP client, which sends every request to SMS_PROVIDER_URL: a proxy, or a server in a test."""
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, connections: int) -> None:
         super().__init__(timeout=timeout)
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, BoundedAdapter(timeout, connections))
         self._base = urlsplit(address)
 
     def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Response:
@@ -36,7 +67,9 @@ class Twilio:
             username=identifier,
             password=secret,
             account_sid=config.sms_provider_account,
-            http_client=AddressedHttpClient(config.sms_provider_url, config.delivery_timeout_seconds),
+            http_client=AddressedHttpClient(
+                config.sms_provider_url, config.delivery_timeout_seconds, config.worker_concurrency
+            ),
             environment={},  # TWILIO_* of the shell must not choose where this goes
         )
 

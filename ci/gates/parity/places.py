@@ -13,8 +13,7 @@ from ci.gates.parity import rules
 from ci.gates.parity.matrix import content
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
-from config import generate
-from config.schema import LOADER
+from config import documents, generate
 
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
@@ -68,28 +67,33 @@ def _deployed(workflows: Mapping[str, str], known: list[str]) -> Iterator[Findin
         yield from (_environment(place, name, "is in no workflow, and others are") for name in missing)
 
 
-def _named(node: Any) -> Iterator[str]:
+def _named(document: Any) -> Iterator[str]:
     """Yield what a workflow has under `environment`: of a job, of a matrix, or of an input's options."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _named(one)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "environment":
-                yield from (one for one in _words(value) if re.fullmatch(r"[a-z][a-z0-9-]*", one))
-            yield from _named(value)
+    nodes, seen = [document], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # an alias of what was looked at
+            continue
+        seen.add(id(node))
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict):
+            if "environment" in node:
+                words = _words(node["environment"])
+                yield from (one for one in words if re.fullmatch(r"[a-z][a-z0-9-]*", one))
+            nodes += node.values()
 
 
 def _words(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return _words(value.get("name", value.get("options", [])))
+        value = value.get("name", value.get("options", []))
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _document(place: str, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=LOADER)  # noqa: S506, both are safe loaders
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return documents.load(text, aliases=True)  # GitHub has them
+    except yaml.YAMLError:
         raise GateError(f"{place} is not YAML", "mend it; nobody knows what it deploys") from None
 
 

@@ -53,7 +53,7 @@ def look(repo: Repo) -> Reads:
 def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads) -> None:
     try:
         nodes = list(ast.walk(ast.parse(content(repo, place), str(path))))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how deep the parser goes
         raise GateError(f"{place} is not Python", "nobody knows what it reads; mend it") from None
     reads.found += [
         finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line)

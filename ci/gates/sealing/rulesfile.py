@@ -14,7 +14,7 @@ import yaml
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.sealing.envelope import Kind, kind
 from ci.sealing.recipients import PATH_REGEX
-from config.schema import LOADER
+from config import documents
 
 PLACE = ".sops.yaml"
 _INIT = "write it as inv init does: path_regex and age, one rule per environment"
@@ -54,9 +54,6 @@ WEAKER = Rule(
     "have them make a post-quantum identity (age-keygen -pq), then sops updatekeys and sops rotate",
 )
 RULES = (UNREADABLE, KEY, REGEX, MISSING, STRANGER, TWICE, NOBODY, PLUGIN, REPEATED, WEAKER)
-
-
-_DEEPEST = 10
 
 
 @dataclass
@@ -136,13 +133,8 @@ def shown(recipient: str) -> str:
 def _document(data: bytes | None) -> Any:
     """Return what YAML says; None when it says nothing, or more than rules need: aliases, depth, two documents."""
     try:
-        depth = 0
-        for event in yaml.parse(data or b"", Loader=LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
-                return None
-        return yaml.load(data or b"", Loader=LOADER)  # noqa: S506, both are safe loaders
-    except (yaml.YAMLError, ValueError, TypeError):
+        return documents.load(data or b"")
+    except yaml.YAMLError:
         return None
 
 
@@ -159,7 +151,7 @@ def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
 
 def _twice(text: str) -> Iterator[str]:
     """Yield each key that stands twice in one mapping, of which YAML readers take different ones."""
-    nodes = [yaml.compose(text, Loader=LOADER)]
+    nodes = [yaml.compose(text, Loader=documents.LOADER)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, yaml.MappingNode):

@@ -10,6 +10,7 @@ from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
 from ci.ground import errors
 from ci.ground.repo import here
+from model.notification import Channel
 
 
 class Networks:
@@ -81,7 +82,25 @@ def test_placement_and_limits(cluster: Cluster, release: Release) -> None:
     api, worker = (specs.service(cluster, release, name, {})["TaskTemplate"] for name in ("api", "worker"))
 
     assert ["node.role==worker"] == api["Placement"]["Constraints"]
-    assert {"MemoryBytes": 64 * 1024 * 1024} == worker["Resources"]["Limits"]
+    assert 64 * 1024 * 1024 == worker["Resources"]["Limits"]["MemoryBytes"]
+
+
+def test_what_runs_away_ends_in_its_own_container(cluster: Cluster, release: Release) -> None:
+    """Memory and processes have a limit where nobody said one, of a one-off process and of the edge as well."""
+    api = specs.service(cluster, release, "api", {})["TaskTemplate"]["Resources"]["Limits"]
+    job = specs.job(cluster, release, "worker", ["module"], {})["TaskTemplate"]["Resources"]["Limits"]
+    edge = edges.spec(cluster, release, "", None)["TaskTemplate"]["Resources"]["Limits"]
+
+    assert {"MemoryBytes": 1024 * 1024 * 1024, "Pids": 1024} == api
+    assert {"MemoryBytes": 64 * 1024 * 1024, "Pids": 1024} == job
+    assert {"Pids": 1024} == edge
+
+
+def test_a_worker_has_room_for_its_threads(cluster: Cluster, release: Release) -> None:
+    """The most that WORKER_CONCURRENCY may be, for each channel, is half of the limit."""
+    limits = specs.service(cluster, release, "worker", {})["TaskTemplate"]["Resources"]["Limits"]
+
+    assert 2 * len(Channel) * here().schema.keys["WORKER_CONCURRENCY"].rules["max"] <= limits["Pids"]
 
 
 def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) -> None:
@@ -95,11 +114,20 @@ def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) ->
     assert "tasks.acme-prod-api:8000" in edges.text(cluster, release)
 
 
-def test_the_edge_keeps_metrics_inside(cluster: Cluster, release: Release) -> None:
+def test_the_edge_is_locked_down(cluster: Cluster, release: Release) -> None:
+    """Nothing of it is writable, no capability is left, and its own ports need none."""
+    edge = container(edges.spec(cluster, release, "", None))
+
+    assert (True, ["ALL"]) == (edge["ReadOnly"], edge["CapabilityDrop"])
+    assert "Mounts" not in edge
+    assert min(edges.INSIDE, edges.METRICS) >= 1024
+
+
+def test_the_edge_keeps_metrics_and_readiness_inside(cluster: Cluster, release: Release) -> None:
     """The public port says that there are none, however the path is written."""
     public = edges.text(cluster, release).partition("frontend public")[2].partition("\nbackend")[0]
 
-    assert "http-request deny deny_status 404 if { path,url_dec -m beg /metrics }" in public
+    assert "http-request deny deny_status 404 if { path,url_dec -m beg /metrics /readyz }" in public
 
 
 @pytest.mark.parametrize(

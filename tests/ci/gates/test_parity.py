@@ -19,6 +19,7 @@ from ci.ground.repo import Repo
 from ci.sealing import edit
 from config import Secret, generate
 from tests import checkouts
+from tests.config.test_documents import BOMBS
 
 Change = Callable[[Repo], object]
 COPIED = ("app", "worker", "model", "docs", ".github")
@@ -452,6 +453,9 @@ GOOD: list[Change] = [
     # an environment that is everywhere; workflows that deploy all, or none
     both(workflow(DEPLOYS.replace("prod]", "prod, qa]")), new_environment),
     workflow(DEPLOYS),
+    # aliases, each looked at once, however many ways lead there
+    *[workflow(DEPLOYS + BOMBS[name]) for name in ("billion laughs", "merged laughs", "itself")],
+    workflow(f"{DEPLOYS}more: &more {{environment: {{name: *more}}}}\n"),
     workflow(
         f"{DEPLOYS.replace('[dev, staging, prod]', '[dev]')}      - run: inv drift --env=${{{{ inputs.name }}}}\n"
     ),
@@ -568,6 +572,11 @@ def folder(place: str) -> Change:
         folder("secrets/prod.enc.env"),
         workflow("a: [\n"),
         workflow("a: \x01\n"),
+        workflow("[" * 200_000),
+        workflow("- " * 50_000),
+        code(f"x = {'-' * 100_000}1\n"),
+        code(f"x = {'(' * 100_000}\n"),
+        code(f"x = a{'.b' * 100_000}\n"),
     ],
 )
 def test_what_cannot_be_looked_at_is_never_clean(repo: Repo, change: Change) -> None:

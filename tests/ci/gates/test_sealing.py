@@ -147,6 +147,14 @@ def link(path: str, to: str) -> Change:
     return apply
 
 
+def recoded(code: str) -> Change:
+    def apply(repo: Repo) -> None:
+        path = repo.root / ".sops.yaml"
+        path.write_bytes(path.read_text().encode(code))
+
+    return apply
+
+
 def rulestext(change: Callable[[str], str]) -> Change:
     def apply(repo: Repo) -> None:
         path = repo.root / ".sops.yaml"
@@ -463,6 +471,8 @@ BAD: list[tuple[str, Change]] = [
     ("rules-unreadable", rulestext(lambda old: f"a: &a [1]\nb: *a\n{old}")),
     ("rules-unreadable", rulestext(lambda old: f"x: {'[' * 50}{']' * 50}\n{old}")),
     ("rules-unreadable", rulestext(lambda old: f"{old}---\n{old}")),
+    ("rules-unreadable", recoded("utf-16")),  # sops reads it
+    ("rules-unreadable", recoded("utf-32")),
     ("rules-unreadable", rulestext(lambda old: old + "  - not a mapping\n")),
     ("rules-unreadable", lambda repo: checkouts.git(repo.root, "rm", "-q", ".sops.yaml")),
     ("rules-key", rulestext(lambda old: old + "    mac_only_encrypted: true\n")),

@@ -55,8 +55,9 @@ frontend public
     bind :{INSIDE}{tls}
     option forwardfor
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
-    # As the api reads a path: decoded once. Its numbers are for a Prometheus in the network, at the replicas.
-    http-request deny deny_status 404 if {{ path,url_dec -m beg /metrics }}
+    # As the api reads a path: decoded once. Its numbers are for a Prometheus in the network, at the replicas, and
+    # which of its parts is down is for who runs it.
+    http-request deny deny_status 404 if {{ path,url_dec -m beg /metrics /readyz }}
     default_backend replicas
 
 backend replicas
@@ -85,6 +86,8 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
         "Labels": cluster.labels(service=NAME),
         "Configs": [{"File": file, "ConfigID": config, "ConfigName": config_name(cluster, release)}],
         "StopGracePeriod": 30 * specs.SECOND,
+        "ReadOnly": True,
+        "CapabilityDrop": ["ALL"],  # inside, its ports are above 1024
     }
     if certificate:
         where = file | {"Name": CERTIFICATE}
@@ -97,6 +100,7 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
         "Labels": cluster.labels(service=NAME),
         "TaskTemplate": {
             "ContainerSpec": container,
+            "Resources": {"Limits": {"Pids": specs.PIDS}},
             "RestartPolicy": {"Condition": "any", "Delay": specs.SECOND},
             "Placement": {"Constraints": list(release.edge.get("placement", ()))},
             "Networks": [{"Target": cluster.network}],

@@ -10,6 +10,8 @@ PORT = 8000
 BUNDLE = "/run/secrets/bundle"
 SECOND = 1_000_000_000  # the swarm counts nanoseconds
 PATIENCE_SECONDS = 30  # what a replica may take to become ready, on a machine that is busy, too
+MEMORY_MB = 1024  # where environments.yaml says nothing; several times what either service takes
+PIDS = 1024  # processes and threads; a worker has two for each of WORKER_CONCURRENCY, at most 256
 EDGED = "api"  # the service that the edge leads to
 
 # Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
@@ -96,11 +98,10 @@ def _container(cluster: Cluster, release: Release, service: str, ids: Mapping[st
 def _task(
     cluster: Cluster, container: dict[str, Any], placement: Any, resources: Mapping[str, float]
 ) -> dict[str, Any]:
-    limits = {}
+    memory = int(resources.get("memory_mb", MEMORY_MB))
+    limits = {"MemoryBytes": memory * 1024 * 1024, "Pids": PIDS}  # what runs away ends in its own container
     if "cpus" in resources:
         limits["NanoCPUs"] = int(resources["cpus"] * SECOND)
-    if "memory_mb" in resources:
-        limits["MemoryBytes"] = int(resources["memory_mb"]) * 1024 * 1024
     return {
         "ContainerSpec": container,
         "Resources": {"Limits": limits},

@@ -1,0 +1,41 @@
+"""YAML as people write it here: values, no program. A short file must not cost a gate its memory or its life.
+
+Aliases grow without end when they are followed ("billion laughs", CWE-776), and the C loader answers a hundred
+thousand open brackets with a segmentation fault (CWE-674).
+"""
+
+from typing import Any
+
+import yaml
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, in C where it was built
+DEEPEST = 20  # collections in collections; environments.yaml needs five
+
+
+class _Unmerged(LOADER):  # type: ignore[misc, valid-type]
+    """The loader without merges: `<<` is a key like another, for merges of aliases grow as aliases do."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Leave a mapping as it is."""
+
+
+_Unmerged.add_constructor("tag:yaml.org,2002:merge", yaml.SafeLoader.construct_yaml_str)
+
+
+def load(data: bytes | str, *, aliases: bool = False) -> Any:
+    """Return what YAML says; a YAMLError whatever is wrong with it, and for depth, and aliases unless allowed.
+
+    Who allows aliases must not walk a node twice, and gets merges as keys.
+    """
+    depth = 0
+    try:
+        text = (
+            data if isinstance(data, str) else data.decode()
+        )  # PyYAML would take UTF-16, which nobody else here does
+        for event in yaml.parse(text, Loader=LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or (isinstance(event, yaml.AliasEvent) and not aliases):
+                raise yaml.YAMLError("more than values")
+        return yaml.load(text, Loader=_Unmerged if aliases else LOADER)  # noqa: S506, all are safe loaders
+    except (ValueError, TypeError):  # no UTF-8, a day that no month has, a number of too many digits
+        raise yaml.YAMLError("no value") from None
