@@ -69,8 +69,7 @@ PROMISES = (
         "./run nox -s soak -- tests/stories/test_fire.py",
     ),
     Promise(
-        "Plaintext is in no file, log, metric, dump, image or git object that a project's life leaves, save where it "
-        "belongs.",
+        "Plaintext is in no file, log, metric, dump, image or git object that a project leaves, save where it belongs.",
         "tests/stories/test_canaries.py",
         "./run nox -s engine -- tests/stories/test_canaries.py",
     ),
@@ -105,7 +104,7 @@ PROMISES = (
         "./run nox -s bench -- delivery",
     ),
     Promise(
-        "The api and the worker do at least 0.7 of what the same framework and queue library do without any of this.",
+        "The api and the worker do at least 0.7 of what the same libraries do without any of this.",
         "bench/load.py",
         "./run nox -s bench -- load",
     ),
