@@ -69,7 +69,7 @@ PROMISES = (
         "./run nox -s soak -- tests/stories/test_fire.py",
     ),
     Promise(
-        "Plaintext is in no file, log, metric, dump, image or git object that a project leaves, save where it belongs.",
+        "Plaintext is in no file, log, metric, dump, image or git object of a project, save where it belongs.",
         "tests/stories/test_canaries.py",
         "./run nox -s engine -- tests/stories/test_canaries.py",
     ),
