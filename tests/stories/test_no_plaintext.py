@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -48,17 +49,20 @@ def test_no_secret_outlives_the_process_that_needs_it(clone: checkouts.Clone, tm
     [
         str,
         quote,
+        partial(quote, safe=""),
         quote_plus,
         json.dumps,
+        partial(json.dumps, ensure_ascii=False),
         lambda text: json.dumps({"log": json.dumps({"event": text})}),
         lambda text: text.encode().hex(),
+        lambda text: text.encode().hex().upper(),
         lambda text: base64.b64encode(text.encode()).decode(),
         lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     ],
 )
 def test_the_sweep_finds_what_is_there(tmp_path: Path, encode: Callable[[str], str], before: str) -> None:
     """A canary is found, however it is encoded and whatever stands around it: finding none means something."""
-    value = f'canary "%$#/= é {secrets.token_urlsafe()}'
+    value = f'canary "%$#/= é ???>>>~~~ {secrets.token_urlsafe()}'
     (tmp_path / "encoded").write_text(encode(f"{before}{value} after"))
 
     assert {"KEY": {str(tmp_path / "encoded")}} == sweeps.search([tmp_path / "encoded"], {"KEY": value})
