@@ -110,7 +110,7 @@ def read(path: Path) -> Environments:
     try:
         document = documents.load(path.read_bytes())
     except (OSError, yaml.YAMLError):
-        raise EnvironmentsError([f"{path.name} cannot be read as YAML"]) from None
+        raise EnvironmentsError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
     validator = cerberus.Validator(_RULES)
     if not isinstance(document, dict) or not validator.validate(document):
         raise EnvironmentsError(

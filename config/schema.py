@@ -181,7 +181,7 @@ def parse(path: Path = PATH, load: Callable[[bytes], Any] = _trusted) -> dict[st
     try:
         document = load(path.read_bytes())
     except (OSError, yaml.YAMLError):
-        raise SchemaError([f"{path.name} cannot be read as YAML"]) from None
+        raise SchemaError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
     shape = isinstance(document, dict) and document.keys() == {"services", "keys"}
     if not shape or not all(isinstance(part, dict) for part in document.values()):
         raise SchemaError([f"{path.name} must hold two mappings, services and keys, and nothing else"])

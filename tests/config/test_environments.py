@@ -22,7 +22,7 @@ def test_the_template_is_good() -> None:
     ("text", "expected"),
     [
         ("", "not a mapping"),
-        ("[", "environments.yaml cannot be read as YAML"),
+        ("[", "environments.yaml cannot be read as YAML (aliases are not followed)"),
         ("project: acme\n", "environments: ['required field']"),
         ("project: Acme\nenvironments: {dev: {engine: swarm}}\n", "project:"),
         ("project: acme\nenvironments: {}\n", "environments:"),

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def configure(project: Project, manager: Node, top: dict[str, str] | None = None
     """Write down by which manager the environments are reached, and what else is given."""
     path = "config/environments.yaml"
     document = yaml.safe_load(project.read(path)) | (top or {})
-    for name in swarms.ENVIRONMENTS:
-        document["environments"][name] |= {"docker": manager.docker, "address": manager.address, **about}
+    for name in swarms.ENVIRONMENTS:  # copies, or what is the same would be written as aliases
+        document["environments"][name] |= {"docker": manager.docker, "address": manager.address, **deepcopy(about)}
         if not document["environments"][name]["edge"]:
             del document["environments"][name]["edge"]
     project.write(path, yaml.safe_dump(document, sort_keys=False))
