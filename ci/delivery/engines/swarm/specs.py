@@ -15,8 +15,8 @@ PIDS = 1024  # processes and threads; a worker has two for each of WORKER_CONCUR
 EDGED = "api"  # the service that the edge leads to
 
 # Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
-# outage of theirs later on. It asks by itself, with no program of the image but its Python. Every replica does this
-# each second, so it takes the bare _socket: to import the module around that costs more than all the rest.
+# outage of theirs later on. It asks by itself, with no program of the image but its Python. Each replica does so
+# every second, by the bare _socket: to import the module around that costs more than all the rest.
 CHECK = f"""
 import _socket, os, sys
 once = '/tmp/ready'
