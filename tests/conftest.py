@@ -11,6 +11,11 @@ settings.register_profile("lockstep", deadline=None)  # how long a call takes is
 settings.load_profile("lockstep")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the stories, which are long: of several processes, none has one left when the others are done."""
+    items.sort(key=lambda item: "stories" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Postgres with an empty database; its user may make further ones."""
