@@ -80,6 +80,8 @@ def test_one_image_from_dev_to_prod_and_back(project: Project) -> None:
     assert asked.asked > 500
     assert "rollback to release 1" in project.inv("history", "--env=prod")
     assert 4 == project.inv("status", "--env=prod").count(" ready ") - 1
+    for name in ("staging", "prod"):  # the other stories have the machine to themselves
+        project.inv("stop", f"--env={name}", "--yes")
 
 
 def test_deploys_and_rollbacks_under_load(project: Project) -> None:
