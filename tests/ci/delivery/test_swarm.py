@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from docker.errors import APIError
 
 from ci.delivery.engines.swarm import drifts, edges, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
@@ -186,3 +187,26 @@ def test_several_nodes_need_a_registry(cluster: Cluster, release: Release) -> No
 
     assert "inv build --push" in caught.value.hint
     assert not transfer.bring(here(), cluster, replace(release, image="registry.example/acme@sha256:1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        # As Docker 20.10 said them, to a leader that had lost the majority a moment before, and to another fault.
+        ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "the swarm has no leader"),
+        ("rpc error: code = InvalidArgument desc = max length", "the engine refused to create config"),
+    ],
+)
+def test_what_a_manager_refuses_is_told(said: str, told: str) -> None:
+    """A change that the managers could not agree on is told as what it is; no change is tried twice."""
+    asked = []
+
+    class Refusing:
+        def create_config(self) -> None:
+            asked.append("config")
+            raise APIError("500", explanation=said)
+
+    with pytest.raises(errors.EngineError, match=told):
+        Manager(Refusing()).create_config()
+
+    assert ["config"] == asked

@@ -16,6 +16,7 @@ from ci.ground.repo import Repo
 PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
+NO_LEADER, LATE = "does not have a leader", "code = DeadlineExceeded"  # as the engine says it
 ELECTION_SECONDS = 45  # what managers took to agree on a leader, when one was lost or came back, was 12 to 35 s
 
 
@@ -56,14 +57,14 @@ def _leaderless(name: str, error: APIError) -> bool:
     """Say whether a call met no leader and so did nothing; of one that was cut off only a question did nothing."""
     said = str(error.explanation)
     asks = not name.startswith(("create_", "update_", "remove_"))
-    return "does not have a leader" in said or (asks and "code = DeadlineExceeded" in said)
+    return NO_LEADER in said or (asks and LATE in said)
 
 
 def _refusal(name: str, error: APIError) -> Exception:
     said = str(error.explanation)
     if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in said:
         return error
-    if _leaderless(name, error):
+    if NO_LEADER in said or LATE in said:  # a leader that lost the majority does not know it for some seconds
         hint = "too few managers are up: start those that are down, docker node ls"
         return errors.EngineError("the swarm has no leader", hint, [said])
     hint = "the lines above are the engine's own words"
