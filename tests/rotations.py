@@ -24,7 +24,8 @@ KEYS = (SMS, DATABASE, REDIS)
 TOKENS = "API_TOKENS"
 BEHIND = tuple(f"behind {step.__name__}" for step in rotate.STEPS)
 MOMENTS = tuple(f"{side} {step.__name__}" for step in rotate.STEPS for side in ("before", "behind"))
-RATE, THREADS, ENOUGH = (60, 8, 50) if LONG else (10, 1, 1)  # messages a second, by how many, and at least
+SLOW = (10, 1, 1)  # messages a second, by how many threads, and how many a second at least
+PACE = (60, 8, 50) if LONG else SLOW  # more than the one worker of a `swarms.project` gets through
 PATIENCE_SECONDS = 120  # for what waits in the queue when the last message is in
 
 
@@ -60,9 +61,10 @@ class Environment:
         return sum(not one["revoked"] for one in answer.json()["keys"])
 
     @contextmanager
-    def messages(self, about: str) -> Iterator[None]:
+    def messages(self, about: str, pace: tuple[int, int, int] = PACE) -> Iterator[None]:
         """Have messages submitted for as long as the block runs: each is accepted, and is handed over, once."""
-        with load.messages(self.url, self.values()[TOKENS].partition(",")[0], RATE, THREADS) as sent:
+        rate, threads, enough = pace
+        with load.messages(self.url, self.values()[TOKENS].partition(",")[0], rate, threads) as sent:
             yield
         url = self.values()[DATABASE]
         services.until(lambda: not set(_statuses(url, sent.accepted)) & set(WAITING), PATIENCE_SECONDS)
@@ -74,7 +76,7 @@ class Environment:
         )
         figures.tell(f"{about}: {told}, {len(twice)} doubled, {len(sent.refused)} refused")
         assert ([], set(), set(), 0) == (sent.refused, lost, twice, failed)
-        assert sent.rate >= ENOUGH
+        assert sent.rate >= enough
 
     def killed(self, key: str, moments: tuple[str, ...]) -> list[str]:
         """Kill a rotation at each moment and go on with it each time; return all values that were sealed."""

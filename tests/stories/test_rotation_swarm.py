@@ -26,7 +26,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
 def test_rotations_under_way_of_messages(dev: Environment) -> None:
     """Every message that was accepted meanwhile is sent; the old values are refused, and git has the records."""
     before = dev.values()
-    with dev.messages("three rotations on the swarm"):
+    with dev.messages("three rotations on the swarm", rotations.SLOW):
         for key in KEYS:
             dev.rotate(key, "--yes", "--commit")
     after = dev.values()
@@ -40,7 +40,7 @@ def test_rotations_under_way_of_messages(dev: Environment) -> None:
 @pytest.mark.skipif(not LONG, reason="minutes; nox -s soak")
 def test_kills(dev: Environment) -> None:
     """Behind every step a kill changes nothing: the same command ends with the new key alone."""
-    with dev.messages(f"{SMS} on the swarm, {len(rotations.BEHIND)} kills"):
+    with dev.messages(f"{SMS} on the swarm, {len(rotations.BEHIND)} kills", rotations.SLOW):
         values = dev.killed(SMS, rotations.BEHIND)
 
     assert [False] * len(rotations.BEHIND) + [True] == dev.taken(SMS, *values)

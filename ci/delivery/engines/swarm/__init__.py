@@ -108,9 +108,10 @@ def edge(repo: Repo, release: Release) -> str:
 
 
 def record(repo: Repo, release: Release) -> None:
-    """Make it the current release, and forget what retention does not keep."""
+    """Make it the current release, let what ran before drain, and forget what retention does not keep."""
     cluster = connect(repo, release.environment)
     records.end(cluster, release)
+    services.drain(cluster, release)
     records.prune(cluster, repo.environments.by_name[release.environment].keep_releases)
     jobs.sweep(cluster)  # the migration of a killed deploy may have been at work until now, with its bundle
     bundles.sweep(cluster, records.history(cluster))

@@ -17,6 +17,7 @@ ENDED = ("failed", "rejected", "complete", "orphaned")  # a service's task shoul
 PAUSE_SECONDS = 0.1
 LAST_LINES = 15
 TRIES = 5
+LATE_SECONDS = 5  # that a manager may take to hear of a container's end
 SILENCE_SECONDS = 5  # a log that is not followed comes within moments
 
 
@@ -109,6 +110,29 @@ def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> 
     service = find(cluster, cluster.name(name)) or {}
     under_way = (service.get("UpdateStatus") or {}).get("State") in ("updating", "rollback_started")
     return not under_way and len(ready) == len(live) == release.services[name].replicas
+
+
+def drain(cluster: Cluster, release: Release) -> None:
+    """Wait until the replicas that were told to go are gone; the swarm itself ends them after their grace.
+
+    One that still has to write down what it has sent needs the values that it began with, and a rotation is about
+    to revoke them. What goes on at a lost node nobody can know.
+    """
+    begun = time.monotonic()
+    while (leaving := _leaving(cluster, release)) and time.monotonic() - begun < max(map(_grace, leaving)):
+        time.sleep(PAUSE_SECONDS)
+
+
+def _leaving(cluster: Cluster, release: Release) -> list[dict[str, Any]]:
+    up = {one["ID"] for one in cluster.api.nodes() if one["Status"]["State"] == "ready"}
+    found = [one for name in release.services for one in tasks(cluster, cluster.name(name))]
+    there = [one for one in found if one.get("NodeID") in up and one["Status"]["State"] == "running"]
+    return [one for one in there if one["DesiredState"] == "shutdown"]
+
+
+def _grace(task: dict[str, Any]) -> float:
+    """Return the seconds after which the swarm ends a task, and some more to say so."""
+    return float(task["Spec"]["ContainerSpec"].get("StopGracePeriod", 0)) / specs.SECOND + LATE_SECONDS
 
 
 def _ended(task: dict[str, Any]) -> str:
