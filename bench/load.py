@@ -41,7 +41,7 @@ WARM_SECONDS, SUBMIT_SECONDS = 1.0, 4.0
 CONNECTIONS = 16  # at which both apis are as busy as they get; more would only wait
 PROVIDER_SECONDS = 0.05
 CONCURRENCIES = (1, 4, 16, 64)
-LIMITED = 16  # up to so many at once the provider is what is waited for, beyond it the processor
+LIMITED = 4  # up to so many at once the provider is waited for; beyond it, by the plain pair too, the processors
 WORK_SECONDS = 3.0  # that a round would take if the provider were all that is waited for
 MOST = 1200  # messages of a round
 HELD = 0.7  # of the plain pair's throughput, at least
@@ -250,9 +250,10 @@ def _works(sides: tuple[Ours, Plain]) -> Iterator[Row]:
             figures.tell(f"worker at {concurrency}, {name}: {rates[name]:.1f} messages/s, {memory:.0f} MB")
         ours[concurrency] = rates["ours"]
         yield f"worker at {concurrency}, plain / ours, messages/s", rates["plain"] / rates["ours"], 1 / HELD
-    for few, more in pairwise(one for one in CONCURRENCIES if one <= LIMITED):
+    for few, more in pairwise(CONCURRENCIES):
         shortfall = ours[few] * (more / few) / ours[more]
-        yield f"worker, {few} to {more}, in proportion / measured", shortfall, LINEAR
+        bound = LINEAR if more <= LIMITED else None
+        yield f"worker, {few} to {more}, in proportion / measured", shortfall, bound
 
 
 def _work(side: Side, concurrency: int) -> Worked:
