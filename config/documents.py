@@ -29,9 +29,8 @@ def load(data: bytes | str, *, aliases: bool = False) -> Any:
     """
     depth = 0
     try:
-        text = (
-            data if isinstance(data, str) else data.decode()
-        )  # PyYAML would take UTF-16, which nobody else here does
+        # Decoded here: PyYAML would take UTF-16, which nobody else does.
+        text = data if isinstance(data, str) else data.decode()
         for event in yaml.parse(text, Loader=LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST or (isinstance(event, yaml.AliasEvent) and not aliases):

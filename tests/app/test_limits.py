@@ -73,6 +73,18 @@ def test_a_rate_allows_a_burst_and_then_its_pace(monkeypatch: pytest.MonkeyPatch
     assert [20, 0, 10, 20] == counts
 
 
+def test_a_refusal_says_after_how_many_seconds_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one request in two seconds the second is told two."""
+    monkeypatch.setattr("app.limits.time.monotonic", lambda: 0.0)
+    rate = Rate(0.5)
+    rate.take()
+
+    with pytest.raises(Problem) as refused:
+        rate.take()
+
+    assert refused.value.headers == {"Retry-After": "2"}
+
+
 def test_a_stranger_uses_up_nobodys_rate(api: Api) -> None:
     """Requests without a good token are refused before they are counted."""
     with inside(api.environ, RATE_PER_SECOND="0.5") as one:
