@@ -7,13 +7,14 @@ from collections.abc import Iterable
 ANSWER_BYTES = 64 * 1024  # of one HTTP answer, or of all replies of a mail server over one connection
 
 
-def drain(chunks: Iterable[bytes], seconds: float) -> None:
-    """Read an answer whose status is enough, so that its connection can be used again, but not for ever."""
-    end, left = time.monotonic() + seconds, ANSWER_BYTES
+def whole(chunks: Iterable[bytes], seconds: float) -> bytes | None:
+    """Return an answer that ends within its size and so many seconds; None when it does not."""
+    body, end = bytearray(), time.monotonic() + seconds
     for chunk in chunks:
-        left -= len(chunk)
-        if left < 0 or time.monotonic() > end:
-            return
+        body += chunk
+        if len(body) > ANSWER_BYTES or time.monotonic() > end:
+            return None
+    return bytes(body)
 
 
 class Replies:

@@ -29,7 +29,7 @@ class Sandbox:
                 json={"to": to, "from": self._sender, "body": body},
                 headers={"Idempotency-Key": reference},
             ) as answer:
-                bounded.drain(answer.iter_raw(), self._timeout)
+                bounded.whole(answer.iter_raw(), self._timeout)  # once read, its connection is kept
         except httpx.HTTPError as error:
             raise outcome.UnavailableError(f"provider unreachable ({type(error).__name__})") from None
         if not answer.is_success:

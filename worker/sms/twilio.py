@@ -1,7 +1,6 @@
 """Twilio, through its official library. It has no idempotency key: a try whose answer is lost may arrive twice."""
 
 import io
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +14,7 @@ from twilio.rest import Client
 from urllib3.exceptions import HTTPError
 
 from config import Config
-from worker import outcome
-from worker.bounded import ANSWER_BYTES
+from worker import bounded, outcome
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -29,12 +27,11 @@ class BoundedAdapter(HTTPAdapter):
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
         """Return the answer with its body in memory, or raise RequestException."""
         answer = super().send(*arguments, **options | {"stream": True})
-        body, end = bytearray(), time.monotonic() + self._seconds
+        chunks = iter(lambda: answer.raw.read1(4096, decode_content=True), b"")
         try:
-            while chunk := answer.raw.read1(4096, decode_content=True):
-                body += chunk
-                if len(body) > ANSWER_BYTES or time.monotonic() > end:
-                    raise RequestException("no end")
+            body = bounded.whole(chunks, self._seconds)
+            if body is None:
+                raise RequestException("no end")
         except (HTTPError, OSError) as error:  # RequestException is an OSError
             answer.close()
             raise RequestException("broken off") from error
