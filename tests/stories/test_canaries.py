@@ -235,12 +235,15 @@ class Life:
         asked = (client.services, client.tasks, client.secrets, client.configs, client.networks)
         to.writelines(json.dumps(ask(filters=wanted)).encode() for ask in asked)
         to.write(json.dumps(client.inspect_image(f"{self.project.name}:{self.project.sha('dev')}")).encode())
-        for container in self.containers():
+        found = self.containers()
+        assert {"api", "worker", "edge"} == {one.labels["lockstep.service"] for one in found}
+        for container in found:
             to.write(json.dumps(container.attrs).encode())
-            pids = {str(container.attrs["State"]["Pid"]), *(row[1] for row in container.top()["Processes"])}
-            for file in (Path("/proc", pid, file) for pid in pids for file in ("environ", "cmdline")):
+            main = Path("/proc", str(container.attrs["State"]["Pid"]))
+            to.writelines((main / file).read_bytes() for file in ("environ", "cmdline"))
+            for process in (Path("/proc", row[1]) for row in container.top()["Processes"]):
                 with suppress(FileNotFoundError, ProcessLookupError):  # a health check that just ended
-                    to.write(file.read_bytes())
+                    to.writelines((process / file).read_bytes() for file in ("environ", "cmdline"))
 
     def dump(self, to: IO[bytes]) -> None:
         """Write every row of every table."""
