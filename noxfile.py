@@ -1,6 +1,7 @@
 """The checks: `nox` runs lint, types, the gates and tests; others are named. CI calls the same sessions."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -128,6 +129,16 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def attacks(session: nox.Session) -> None:
+    """Every attack that docs/attacks.md lists; needs a Docker engine."""
+    install(session, "dev")
+    tests = re.findall(r"`(tests/\S+::\w+)`", Path("docs/attacks.md").read_text(encoding="utf-8"))
+    if not tests:
+        session.error("docs/attacks.md lists none")  # pytest would run all there is
+    session.run("pytest", *tests, *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against other loaders and an empty tasks.py; fails when a bound is broken."""
     install(session, "dev", "bench")
@@ -170,7 +181,7 @@ def lock(session: nox.Session) -> None:
 def summary(session: nox.Session) -> None:
     """Say what a plain `nox` leaves out."""
     session.log(
-        "not run: nox -s browser (needs Chromium), nox -s engine soak (need a Docker engine, which .ci/engine "
-        "starts), nox -s chaos (takes minutes), nox -s bench peers (want a quiet machine), nox -s rotation (fails "
-        "by time alone)"
+        "not run: nox -s browser (needs Chromium), nox -s engine attacks soak (need a Docker engine, which "
+        ".ci/engine starts), nox -s chaos (takes minutes), nox -s bench peers (want a quiet machine), "
+        "nox -s rotation (fails by time alone)"
     )

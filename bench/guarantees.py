@@ -74,6 +74,16 @@ PROMISES = (
         "./run nox -s engine -- tests/stories/test_canaries.py",
     ),
     Promise(
+        "The api answers what its OpenAPI document says, whatever it is asked.",
+        "tests/app/test_contract.py",
+        "./run nox -s soak -- tests/app/test_contract.py",
+    ),
+    Promise(
+        "None of the attacks in `docs/attacks.md` gets through.",
+        "docs/attacks.md",
+        "./run nox -s attacks",
+    ),
+    Promise(
         "No pull request passes that has a secret, an unsealed line or a key that one environment lacks.",
         "tests/ci/gates",
         "./run nox -s tests -- tests/ci/gates",
