@@ -24,7 +24,9 @@ from typer.testing import CliRunner
 from ci.gates import leaks, parity, sealing
 from ci.ground import command, repo, toolchain
 from ci.ground.repo import Repo
-from tests.ci.gates import test_leaks, test_parity, test_sealing
+from tests.ci.gates import test_leaks, test_parity
+from tests.ci.gates.sealing import cases as sealing_cases
+from tests.ci.gates.sealing import repos as sealing_repos
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "docs/peers.md"
@@ -72,8 +74,8 @@ def _sealing(folder: Path) -> Iterator[list[str]]:
         "gitleaks": _gitleaks,
         "sops": _filestatus,
     }
-    template = test_sealing.made(folder / "sealing")
-    yield from _rows("sealing", template, [change for _, change in test_sealing.BAD], test_sealing.GOOD, tools)
+    template = sealing_repos.made(folder / "sealing")
+    yield from _rows("sealing", template, [change for _, change in sealing_cases.BAD], sealing_cases.GOOD, tools)
 
 
 def _leaks(folder: Path) -> Iterator[list[str]]:
