@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query, Response, Security
 from fastapi.routing import APIRoute
 from prometheus_client import Counter
 from sqlalchemy import Engine, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.limits import Backlog
 from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
+from app.submission import kept
 from app.tokens import bearer
 from model import queue
 from model.database import at_once
@@ -25,12 +25,6 @@ from model.notification import Notification, Status
 ACCEPTED = Counter("notifications_accepted_total", "Notifications accepted.", ["channel"])
 UNNUDGED = Counter("notifications_unnudged_total", "Notifications accepted while the queue did not answer.")
 CURSOR: dict[str, Any] = {"format": "cursor"}
-CONTENT = ("channel", "to", "subject", "body")
-INSERT = (
-    insert(Notification)
-    .on_conflict_do_nothing(index_elements=["idempotency_key"])
-    .returning(Notification.created_at, Notification.due_at)
-)
 log = structlog.get_logger("app")
 
 
@@ -59,7 +53,7 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
         key is good until RETENTION_DAYS after its notification was sent or given up.
         """
         with Session(single) as session:
-            row, new = _kept(session, submission, backlog)
+            row, new = kept(session, submission, backlog)
         if new:
             backlog.add()
             ACCEPTED.labels(row.channel).inc()
@@ -110,47 +104,6 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
         return Receipt.of(row)
 
     return router
-
-
-def _kept(session: Session, submission: Submission, backlog: Backlog) -> tuple[Notification, bool]:
-    """Return the row of a submission, and whether it is new; a full backlog refuses only what is."""
-    while True:  # again when the row of the same key was forgotten in between
-        room = backlog.has_room(session)
-        if room and (row := _insert(session, submission)):
-            return row, True
-        if row := _earlier(session, submission):
-            return row, False
-        if not room:
-            backlog.refuse()
-
-
-def _insert(session: Session, submission: Submission) -> Notification | None:
-    """Return the new row; None when its idempotency key was used before."""
-    values = submission.model_dump() | {
-        "id": uuid4(),
-        "request_id": structlog.contextvars.get_contextvars()["request_id"],
-        "status": Status.QUEUED,
-        "attempts": 0,
-    }
-    row = Notification(**values)
-    values["recipient"] = values.pop("to")
-    # By the connection: the session would make the row of what it knows already, at a sixth of the whole request.
-    made = session.connection().execute(INSERT, values).one_or_none()
-    if made is None:
-        return None
-    row.created_at, row.due_at = made
-    return row
-
-
-def _earlier(session: Session, submission: Submission) -> Notification | None:
-    """Return the row that used the idempotency key first."""
-    if submission.idempotency_key is None:
-        return None
-    query = select(Notification).where(Notification.idempotency_key == submission.idempotency_key)
-    row = session.scalars(query).one_or_none()
-    if row and any(getattr(row, name) != getattr(submission, name) for name in CONTENT):
-        raise Problem(409, "this key was used for another content", where="body.idempotency_key")
-    return row
 
 
 def _nudge(database: Engine, broker: RedisBroker, row: Notification) -> None:
