@@ -74,3 +74,38 @@ def test_the_terminal_is_handed_over(tmp_path: Path) -> None:
 
     assert 4 == code
     assert (tmp_path / "made").exists()
+
+
+def test_input_reaches_its_end(tmp_path: Path) -> None:
+    """A program reads its whole input, also more than a pipe holds, and then the end of it."""
+    log = tmp_path / "logs/log"
+    count = "import sys; print(len(sys.stdin.buffer.read()))"
+
+    assert command.spawn([sys.executable, "-c", count], input=b"x" * 200_000, log=log).wait() == 0
+    assert log.read_text() == "200000\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program gets what may be inherited and what is given, and nothing else."""
+    monkeypatch.setenv("SOPS_AGE_KEY", "stray")
+    show = "import os; print(sorted({'SOPS_AGE_KEY', 'ENVIRONMENT', 'PATH'} & set(os.environ)))"
+
+    command.spawn([sys.executable, "-c", show], env={"ENVIRONMENT": "x"}, log=tmp_path / "log").wait()
+
+    assert (tmp_path / "log").read_text() == "['ENVIRONMENT', 'PATH']\n"
+
+
+def test_reader_that_ends_early(tmp_path: Path) -> None:
+    """A program that does not read its input is no error of ours; its exit code is there to see."""
+    process = command.spawn(
+        [sys.executable, "-c", "raise SystemExit(3)"], input=b"x" * 200_000, log=tmp_path / "log"
+    )
+
+    assert process.wait() == 3
+
+
+def test_no_such_program(tmp_path: Path) -> None:
+    """A program that is not there is named."""
+    with pytest.raises(errors.ToolMissingError, match="no-such-program is not installed"):
+        command.spawn(["no-such-program"], log=tmp_path / "log")

@@ -1,14 +1,10 @@
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import jsonschema
 import pytest
 
-from ci.gates import exceptions, rotation
-from ci.gates.finding import Rule
+from ci.gates import rotation
 from ci.gates.rotation import dates
 from ci.ground import command
 from ci.ground.errors import GateError
@@ -17,117 +13,9 @@ from ci.rotation import state as states
 from ci.sealing import edit, environment, identity, init, keys, members, sops
 from config.environments import TEMPLATE
 from tests import checkouts
+from tests.ci.gates.rotation.histories import PASSWORD, SMS, TOKENS, ages, all_of, commit, made, put
 from tests.ci.sealing import vaults
 from tests.ci.sealing.vaults import DEV
-
-TOKENS, PASSWORD, SMS = "API_TOKENS", "SMTP_PASSWORD", "SMS_PROVIDER_API_KEY"
-FILE = "secrets/dev.enc.env"
-SARIF = jsonschema.Draft4Validator(
-    json.loads((checkouts.ROOT / "tests/fixtures/sarif-2.1.0-rtm.5.json").read_bytes())
-)
-
-
-@pytest.fixture(autouse=True)
-def _own_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
-
-
-def commit(repo: Repo, days: float, *words: str, who: str = "Anna") -> None:
-    """Commit everything as somebody did some days ago; a merge, with its words."""
-    when = (datetime.now(UTC) - timedelta(days=days)).isoformat()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_AUTHOR_NAME", who)
-        patch.setenv("GIT_AUTHOR_DATE", when)
-        patch.setenv("GIT_COMMITTER_DATE", when)
-        checkouts.git(repo.root, "add", "-A")
-        checkouts.git(repo.root, "commit", "-qm", "a change", "--allow-empty", *words)
-
-
-def made(folder: Path, days: float) -> Repo:
-    """Return a checkout after `inv init`, committed some days ago."""
-    repo = checkouts.initialised(folder)
-    (repo.root / ".gitignore").write_text("/.tools\n/.local\n")
-    checkouts.git(repo.root, "init", "-q", "-b", "main", "--template=")
-    commit(repo, days)
-    return repo
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Repo:
-    """A checkout whose values are 300 days old."""
-    return made(tmp_path / "repo", 300)
-
-
-def put(repo: Repo, key: str) -> None:
-    """Give a key of dev a new value."""
-    edit.put(repo, DEV, key, checkouts.value(DEV, repo.schema.keys[key]))
-
-
-def ages(repo: Repo) -> dict[str, int]:
-    """Return how many days old each value of dev is."""
-    found = dates.read(repo, datetime.now(UTC)).values
-    return {one.key: one.days for one in found if one.environment == DEV}
-
-
-def all_of(repo: Repo, days: int) -> dict[str, int]:
-    return dict.fromkeys((key.name for key in repo.schema.secrets()), days)
-
-
-def printed(repo: Repo, *words: str) -> tuple[int, str]:
-    """Run the gate as a module and return its exit code and all that it printed."""
-    argv = [sys.executable, "-m", "ci.gates.rotation", *words, str(repo.root)]
-    done = subprocess.run(argv, cwd=checkouts.ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("days", "expected"), [(89, None), (90, rotation.DUE), (104, rotation.DUE), (105, rotation.OVERDUE)]
-)
-def test_it_warns_first_and_then_fails(tmp_path: Path, days: int, expected: object) -> None:
-    """From the day on which it is due a secret is warned of, and after fourteen more it is a fault."""
-    found = rotation.check(made(tmp_path / "repo", days))
-
-    tokens = {one.rule for one in found if one.key == TOKENS}
-    assert ({expected.id} if isinstance(expected, Rule) else set()) == tokens
-    assert set() == {one.key for one in found} - {TOKENS, SMS}
-    assert {"sealed files": 3, "values": 15, "commits": 1} == found.looked
-
-
-def test_a_finding_says_what_to_do(repo: Repo) -> None:
-    """It names file, line, key, age, day, who and which commit, and the command with its environment and key."""
-    [one] = [one for one in rotation.check(repo) if (one.place, one.key) == (FILE, PASSWORD)]
-
-    due = (datetime.now(UTC) - timedelta(days=120)).date()
-    sha = command.run(["git", "-C", repo.root, "rev-parse", "--short=12", "HEAD"]).strip()
-    assert f"is 300 days old and was due on {due}; Anna changed it last ({sha})" == one.message
-    assert one.hint.startswith(f"inv rotate --env=dev --key={PASSWORD}; ")
-    assert (repo.root / FILE).read_text().split("\n")[one.line - 1].startswith(f"{PASSWORD}=ENC[")
-
-
-def test_warnings_alone_do_not_fail(tmp_path: Path) -> None:
-    """They are shown in each format and the exit code is 0; with one that is overdue it is 1."""
-    repo = made(tmp_path / "repo", 100)
-    due = [printed(repo, "--format", form) for form in ("text", "github", "sarif", "json")]
-    commit(repo, 0)
-    late = made(tmp_path / "late", 106)
-    for key in (TOKENS, SMS):
-        put(late, key)
-    overdue = [printed(late, "--format", form) for form in ("text", "github", "sarif")]
-
-    assert [0] * 4 == [code for code, _ in due]
-    assert f": warning: rotation/due {TOKENS}\n" in due[0][1]
-    assert "rotation: 6 findings, 6 of them warnings; looked at 3 sealed files" in due[0][1]
-    assert "::warning file=secrets/dev.enc.env" in due[1][1]
-    assert {"warning"} == {one["level"] for one in json.loads(due[2][1])["runs"][0]["results"]}
-    assert {"warning"} == {one["level"] for one in json.loads(due[3][1])["findings"]}
-    assert [1] * 3 == [code for code, _ in overdue]
-    assert "rotation: 4 findings; looked at" in overdue[0][1]
-    assert "::error file=secrets/prod.enc.env" in overdue[1][1]
-    assert {"error"} == {one["level"] for one in json.loads(overdue[2][1])["runs"][0]["results"]}
-    assert [] == [
-        error.message for shown in (due[2], overdue[2]) for error in SARIF.iter_errors(json.loads(shown[1]))
-    ]
 
 
 def test_a_value_that_was_set_is_young(repo: Repo) -> None:
@@ -306,63 +194,6 @@ def test_what_is_not_committed_was_changed_now(repo: Repo) -> None:
     found = {one.key: one.last for one in dates.read(repo, datetime.now(UTC)).values if one.environment == DEV}
     assert all_of(repo, 300) | {PASSWORD: 0} == ages(repo)
     assert "not committed" == found[PASSWORD].shown
-
-
-def test_a_key_without_a_term_is_never_due(repo: Repo) -> None:
-    """Where the schema says no rotate_days, or does not know the key, there is no day."""
-    path = repo.root / "config/schema.yaml"
-    path.write_text(path.read_text().replace("      rotate_days: 180\n", ""))
-
-    found = dates.read(Repo(repo.root), datetime.now(UTC)).values
-    assert {TOKENS, SMS} == {one.key for one in found if one.due}
-    assert {TOKENS, SMS} == {one.key for one in rotation.check(Repo(repo.root))}
-
-
-def test_an_exception_excuses_for_a_time(repo: Repo) -> None:
-    """A provider that cannot rotate before some day is excused by rule, place and key, until then."""
-    (repo.root / "config/exceptions.yaml").write_text(
-        f"exceptions:\n  - rule: rotation/overdue\n    place: {FILE}\n    key: {PASSWORD}\n"
-        "    reason: the mail server moves next month\n    expires: 2999-01-01\n"
-    )
-
-    left = exceptions.apply(repo, rotation.RULES, rotation.check(repo), datetime.now(UTC).date())
-    assert (FILE, PASSWORD) not in {(one.place, one.key) for one in left}
-    assert 14 == len(left)
-
-
-def no_files(repo: Repo) -> None:
-    for name in (DEV, "staging", "prod"):
-        repo.sealed(name).unlink()
-
-
-def no_values(repo: Repo) -> None:
-    repo.sealed("prod").write_text("<<<<<<< ours\n=======\n>>>>>>> theirs\n")
-
-
-def damaged_record(repo: Repo) -> None:
-    repo.record.write_text('{"environment": "dev"\n')
-
-
-def no_commit(repo: Repo) -> None:
-    checkouts.git(repo.root, "update-ref", "-d", "HEAD")
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (no_files, "there was nothing to look at: 0 sealed files, 0 values"),
-        (no_values, "secrets/prod.enc.env holds no sealed value"),
-        (damaged_record, "config/rotations.jsonl cannot be read"),
-        (no_commit, "git rev-parse failed here"),
-    ],
-)
-def test_what_cannot_be_told_is_no_clean_result(repo: Repo, change: object, expected: str) -> None:
-    """A gate that could not look ends with 2 and says why."""
-    assert callable(change)
-    change(repo)
-
-    code, shown = printed(repo)
-    assert (2, True) == (code, expected in shown), shown
 
 
 def test_a_shallow_clone_is_refused(repo: Repo, tmp_path: Path) -> None:

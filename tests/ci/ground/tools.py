@@ -1,0 +1,12 @@
+"""A tool of two programs, and what installing it leaves in a checkout."""
+
+from ci.ground.repo import Repo
+from ci.ground.toolchain import Tool
+
+Age = tuple[Tool, dict[str, bytes]]
+
+
+def left(repo: Repo) -> list[str]:
+    """What an attempt left behind, but for its lock."""
+    found = [str(path.relative_to(repo.tools.parent)) for path in repo.tools.parent.rglob("*") if path.is_file()]
+    return sorted(set(found) - {"lock"})
