@@ -24,7 +24,10 @@ from typer.testing import CliRunner
 from ci.gates import leaks, parity, sealing
 from ci.ground import command, repo, toolchain
 from ci.ground.repo import Repo
-from tests.ci.gates import test_leaks, test_parity
+from tests.ci.gates.leaks import cases as leaks_cases
+from tests.ci.gates.leaks import repos as leaks_repos
+from tests.ci.gates.parity import cases as parity_cases
+from tests.ci.gates.parity import changes as parity_changes
 from tests.ci.gates.sealing import cases as sealing_cases
 from tests.ci.gates.sealing import repos as sealing_repos
 
@@ -62,8 +65,8 @@ def main() -> None:
 
 def _parity(folder: Path) -> Iterator[list[str]]:
     tools = {"ours": _of(parity.check), "envdrift": _drift, "detect-secrets": None, "gitleaks": None, "sops": None}
-    template = test_parity.made(folder / "parity")
-    yield from _rows("parity", template, [change for _, change in test_parity.BAD], test_parity.GOOD, tools)
+    template = parity_changes.made(folder / "parity")
+    yield from _rows("parity", template, [change for _, change in parity_cases.BAD], parity_cases.GOOD, tools)
 
 
 def _sealing(folder: Path) -> Iterator[list[str]]:
@@ -80,14 +83,14 @@ def _sealing(folder: Path) -> Iterator[list[str]]:
 
 def _leaks(folder: Path) -> Iterator[list[str]]:
     """All cases are files of one checkout, and a tool finds a case when it names the file."""
-    root = test_leaks.checkout(folder / "leaks").root
+    root = leaks_repos.checkout(folder / "leaks").root
     cases = {
         "bad": {
-            f"{rule}/{name}": text.format(**test_leaks.made_up())
-            for rule, files in test_leaks.BAD.items()
+            f"{rule}/{name}": text.format(**leaks_cases.made_up())
+            for rule, files in leaks_cases.BAD.items()
             for name, text in files.items()
         },
-        "good": {name: test_leaks.fill(text) for name, text in test_leaks.GOOD.items()},
+        "good": {name: leaks_cases.fill(text) for name, text in leaks_cases.GOOD.items()},
     }
     for kind, files in cases.items():
         for name, text in files.items():
