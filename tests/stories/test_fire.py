@@ -27,7 +27,8 @@ from tests.load import LONG
 from tests.rotations import SMS, Environment
 from tests.swarms import Project
 
-ROUNDS, RATE = (10, 20) if LONG else (1, 10)
+ROUNDS = 10 if LONG else 1
+RATE = 10  # messages a second; one worker gets through twice as many while nothing happens to it
 TRIES, PAUSE_SECONDS = 8, 2  # of one command, and between two
 CONCURRENCY = 2  # of a worker of swarms.project
 ANSWER_SECONDS = 0.1  # that the provider takes
