@@ -156,8 +156,9 @@ class Ledger:
         failed = sum(status == Status.DEAD for status, _ in rows.values())
         waiting = {one for one, (status, _) in rows.items() if status in WAITING}
         again, doubled = (one.total() - len(one) for one in (handed, arrived))
-        told = f"{len(accepted)} accepted, {len(accepted & set(arrived))} delivered"
-        told += f", {len(accepted - set(arrived) - waiting)} lost, {failed} failed for good, {len(waiting)} waiting"
+        lost = accepted - set(arrived) - waiting
+        told = f"{len(accepted)} accepted, {len(accepted & set(arrived))} delivered, {len(lost)} lost"
+        told += f", {failed} failed for good, {len(waiting)} waiting"
         told += f"; {again} handed over again of at most {bound}, {doubled} of them arrived"
         figures.tell(f"{about}, seed {SEED}: {told}")
         assert [] == self.refused
