@@ -186,12 +186,14 @@ def deploy(
 
 
 @verb
-def promote(_context: Context, to: str, plan: bool = False, yes: bool = False, force: str = "") -> None:
-    """Deploy the image that runs in the environment before; --force=REASON skips its proof and records why."""
+def promote(
+    _context: Context, to: str, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
+) -> None:
+    """Deploy what runs in the environment before, --sha only that; --force=REASON skips its proof, on record."""
     from ci.delivery import deploy, report
     from ci.ground import repo
 
-    wish = deploy.Wish(promote=True, force=force, yes=yes)
+    wish = deploy.Wish(sha=sha, promote=True, force=force, yes=yes)
     if plan:
         raise SystemExit(report.planned(repo.here(), to, wish))
     deploy.run(repo.here(), to, wish)

@@ -47,8 +47,8 @@ def commands(workflow: str = "") -> Iterator[str]:
 
 def delivers(one: Environment) -> str:
     """Return the command that brings an environment what it should run."""
-    confirmed = " --yes" if one.protected else ""
-    return f"./run inv {f'promote --to={one.name}' if one.follows else f'deploy --env={one.name}'}{confirmed}"
+    verb = f'promote --to={one.name} --sha="$GITHUB_SHA"' if one.follows else f"deploy --env={one.name}"
+    return f"./run inv {verb}{' --yes' if one.protected else ''}"
 
 
 def test_every_action_is_pinned() -> None:

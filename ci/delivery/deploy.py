@@ -22,8 +22,8 @@ from config import Secret
 class Wish:
     """What was asked for.
 
-    `sha` names a commit's image, `force` why it may skip the environment before, `rotates` the key whose new value
-    it brings.
+    `sha` names a commit's image, which a promotion must find in the environment before; `force` says why it may
+    skip that one, `rotates` which key's new value it brings.
     """
 
     sha: str = ""
@@ -209,7 +209,7 @@ def _image(repo: Repo, name: str, wish: Wish, runs: Release | None) -> Image:
     follows = repo.environments.by_name[name].follows
     mine = Image(runs.sha, runs.image) if runs else None
     if wish.promote:
-        image = promote.image(repo, name)
+        image = promote.image(repo, name, wish.sha)
     elif wish.sha or not follows:
         image = engines.of(repo, name).image(repo, name, wish.sha)
     elif mine:

@@ -4,14 +4,17 @@ from datetime import UTC, datetime
 
 from ci.delivery import engines
 from ci.delivery.release import Image, Release, current
-from ci.ground import errors
+from ci.ground import errors, git
 from ci.ground.repo import Repo
 
 
-def image(repo: Repo, name: str) -> Image:
-    """Return the image that runs in the environment before; RefusedError when there is none."""
-    release = _leader(repo, name)
-    return Image(release.sha, release.image)
+def image(repo: Repo, name: str, sha: str = "") -> Image:
+    """Return the image that runs in the environment before; RefusedError when that is none, or not of `sha`."""
+    leader = _leader(repo, name)
+    if sha and leader.sha != (wanted := git.commit(repo.root, sha)[: git.SHORT]):
+        hint = f"promote the newest instead; without --sha {name} gets what {leader.environment} runs"
+        raise errors.RefusedError(f"{leader.environment} runs {leader.sha} by now, not {wanted}", hint)
+    return Image(leader.sha, leader.image)
 
 
 def check(repo: Repo, name: str, wanted: Image) -> None:

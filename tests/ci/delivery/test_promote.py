@@ -19,6 +19,19 @@ def test_one_image_goes_the_whole_way(project: Project) -> None:
     assert {image} == {project.current(name).image for name in ("dev", "staging", "prod")}
 
 
+def test_what_was_meant_goes_on_or_nothing(project: Project) -> None:
+    """A commit that was approved late is refused when another runs in the environment before by then."""
+    approved = project.deploy("dev").release.sha
+    newer = project.commit()
+    project.deploy("dev")
+
+    with pytest.raises(errors.RefusedError, match=f"dev runs {newer} by now, not {approved}"):
+        project.promote("staging", sha=approved)
+    assert [] == project.history("staging")
+    project.promote("staging", sha=newer)
+    assert newer == project.current("staging").sha
+
+
 def test_another_image_is_refused(project: Project) -> None:
     """An image that does not run in the environment before is refused, and nothing is changed."""
     project.deploy("dev")
