@@ -42,6 +42,7 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("set --env= --key=SMTP_PASSWORD", "abcdefgh", 64, "no environment given"),
         ("set --env=../dev --key=SMTP_PASSWORD", "abcdefgh", 64, "no environment ../dev"),
         ("set --env=dev --key=NO_SUCH_KEY", "abcdefgh", 25, "no key NO_SUCH_KEY in the schema"),
+        ("set --env=dev --key=smtp_pasword", "abcdefgh", 25, "did you mean SMTP_PASSWORD?"),
         ("set --env=dev --key=LOG_LEVEL", "debug", 25, "write it into config/dev.env"),
         ("set --env=dev --key=SMTP_PASSWORD", "", 24, "SMTP_PASSWORD is empty"),
         ("set --env=dev --key=SMTP_PASSWORD", "two\nlines\n", 24, "holds a line break"),
