@@ -5,10 +5,13 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+import pytest
 
 from ci.ground import ports
 from ci.ground.repo import Repo
@@ -48,8 +51,17 @@ def answers(repo: Repo) -> str:
     )
 
 
+@contextmanager
+def at_home(folder: Path) -> Iterator[None]:
+    """Let identities lie below a folder, and nowhere else, for as long as this lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder))
+        patch.delenv("LOCKSTEP_IDENTITY", raising=False)
+        yield
+
+
 def initialised(folder: Path, *, post_quantum: bool = False) -> Repo:
-    """Return a checkout after `inv init`, every secret set; identities are where XDG_CONFIG_HOME says."""
+    """Return a checkout after `inv init`, every secret set; identities are at home."""
     init.init(empty(folder), "acme", value, post_quantum=post_quantum)
     return Repo(folder)
 

@@ -205,8 +205,7 @@ def test_a_finding_of_the_past_is_shown_at_its_file(form: str) -> None:
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a checkout in which each gate finds something, also at a place of odd characters."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("home")))
+    with checkouts.at_home(tmp_path_factory.mktemp("home")):
         root = checkouts.initialised(tmp_path_factory.mktemp("bad") / "repo").root
     for service in ("app", "worker"):
         shutil.copytree(checkouts.ROOT / service, root / service)

@@ -34,8 +34,6 @@ PASSWORD, TOKENS, SMS = "SMTP_PASSWORD", "API_TOKENS", "SMS_PROVIDER_API_KEY"
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project on the fake engine, on a machine without a Docker engine."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     return projects.make(tmp_path / "repo")
 
@@ -141,8 +139,7 @@ FORMS: dict[str, Callable[[str], bytes]] = {
 def forms(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Report]:
     """A value, and what was found of it in a repository that holds it in every form."""
     folder, secret = tmp_path_factory.mktemp("forms"), value()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
+    with checkouts.at_home(folder / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", NOWHERE)
         repo = vaults.committed(checkouts.empty(folder / "repo"))
         for name, form in FORMS.items():
@@ -320,14 +317,12 @@ def test_nowhere_is_said_when_all_was_looked_at(
 
 def test_the_templates_versions_are_told_and_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the history has from before `inv init` was sealed for nobody, and would let a 0 never come."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
-    template = checkouts.initialised(tmp_path / "repo")
+    with checkouts.at_home(tmp_path / "nobody"):
+        template = checkouts.initialised(tmp_path / "repo")
     path = template.root / "config/environments.yaml"
     path.write_text(path.read_text().replace("project: acme", f"project: {TEMPLATE}"))
     repo = Repo(vaults.committed(template).root)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     before = leaked.look(repo, secrets.token_urlsafe(32))
     init.init(repo, "theirs", checkouts.value)
     repo = Repo(repo.root)
@@ -373,10 +368,8 @@ def test_a_needle_shows_nothing() -> None:
 
 
 @pytest.mark.engine
-def test_layers_configuration_and_history_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_configuration_and_history_of_an_image(tmp_path: Path) -> None:
     """A file of any layer, hidden by a later one too, a label, a variable and a build step are found by image."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
     with engines.project(tmp_path / "project") as repo:
         secret, other = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         name = repo.environments.project

@@ -21,8 +21,6 @@ YES = rotate.Wish(yes=True, commit=True)
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose dev runs on the fake engine; nobody reaches its api, and nobody is at a terminal."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     made = make(tmp_path / "repo")
     made.plain("dev", "https://notify.dev.lockstep.example", "http://127.0.0.1:9")

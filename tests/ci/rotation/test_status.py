@@ -19,8 +19,6 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """A checkout after `inv init`, committed a hundred days ago."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
     with monkeypatch.context() as patch:
         for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
             patch.setenv(name, (datetime.now(UTC) - 100 * DAY).isoformat())

@@ -6,12 +6,6 @@ from ci.ground.repo import Repo
 from tests import checkouts
 
 
-@pytest.fixture(autouse=True)
-def _own_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("LOCKSTEP_IDENTITY", raising=False)
-
-
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     return checkouts.initialised(tmp_path / "repo")

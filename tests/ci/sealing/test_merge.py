@@ -24,9 +24,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of this tree after `inv init`, with a colleague who opens dev."""
     folder = tmp_path_factory.mktemp("merge")
     repo = checkouts.clone(folder).repo
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
-        patch.delenv("LOCKSTEP_IDENTITY", raising=False)
+    with checkouts.at_home(folder / "home"):
         init.init(repo, "acme", checkouts.value)
         repo = Repo(repo.root)  # whose name is acme
         who, own = person(repo)
@@ -37,9 +35,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repo(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+def repo(template: Path, tmp_path: Path) -> Repo:
     shutil.copytree(template / "home", tmp_path / "home", dirs_exist_ok=True)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     return Repo(shutil.copytree(template / "clone", tmp_path / "repo", symlinks=True))
 
 

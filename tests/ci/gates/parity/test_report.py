@@ -7,6 +7,7 @@ from ci.gates.parity import report
 from ci.ground.errors import NoIdentityError
 from ci.ground.repo import Repo
 from ci.sealing import edit
+from tests import checkouts
 from tests.ci.gates.parity.changes import swap
 
 
@@ -40,12 +41,8 @@ def test_opening_for_real(repo: Repo, capsys: pytest.CaptureFixture[str]) -> Non
     assert password not in told
 
 
-def test_without_an_identity_nothing_is_opened(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_an_identity_nothing_is_opened(repo: Repo, tmp_path: Path) -> None:
     """That is a fault, not a clean result."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
     for name in ("", "prod"):
-        with pytest.raises(NoIdentityError):
+        with checkouts.at_home(tmp_path), pytest.raises(NoIdentityError):
             report.show(repo, name, sealed=True)
