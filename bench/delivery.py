@@ -82,7 +82,7 @@ def _deploys(project: Project) -> Iterator[Row]:
 
 
 def _raw(project: Project, bundles: Mapping[str, str], number: int) -> None:
-    """Migrate, then give both services another value and another bundle, with nothing around it."""
+    """Migrate, then give both services another value and another bundle until the old ones are gone, no more."""
     api: Any = docker.from_env().api
     names = {name: f"{project.name}-dev-{name}" for name in bundles}
     found = {name: api.inspect_service(service)["Spec"] for name, service in names.items()}
@@ -107,7 +107,7 @@ def _raw(project: Project, bundles: Mapping[str, str], number: int) -> None:
             update_config=spec["UpdateConfig"],
             endpoint_spec=spec["EndpointSpec"],
         )
-    while not all(_updated(api, service) for service in names.values()):
+    while not all(_replaced(api, service) for service in names.values()):
         time.sleep(0.1)
 
 
@@ -121,10 +121,11 @@ def _migrate(api: Any, spec: dict[str, Any]) -> None:
     api.remove_service(job)
 
 
-def _updated(api: Any, service: str) -> bool:
+def _replaced(api: Any, service: str) -> bool:
     state = api.inspect_service(service)["UpdateStatus"]["State"]
     assert "rollback" not in state, f"{service} could not be updated"  # noqa: S101, a failure is not fast, it is wrong
-    return bool(state == "completed")
+    leaving = api.tasks({"service": service, "desired-state": "shutdown"})
+    return state == "completed" and "running" not in [one["Status"]["State"] for one in leaving]
 
 
 def _seconds(work: Callable[[], object]) -> float:
