@@ -18,7 +18,7 @@ from ci.ground import git
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "docs/guarantees.md"
-NOT_PROVED = "not proved"
+NOT_PROVED, NOT_RUN = "not proved", "not run"
 HEAD = """# What is promised, and what proves it
 
 Made by `./run nox -s guarantees`, which runs every command below, on a machine with an engine and with time;
@@ -131,7 +131,7 @@ def kept() -> dict[str, tuple[str, str]]:
 def page(known: dict[str, tuple[str, str]]) -> str:
     """Return the page."""
     rows = [
-        [one.words, f"`{one.proof}`", f"`{one.command}`", *known.get(one.words, ("not run", "-"))]
+        [one.words, f"`{one.proof}`", f"`{one.command}`", *known.get(one.words, (NOT_RUN, "-"))]
         for one in PROMISES
     ]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -3,7 +3,7 @@
 import re
 
 from bench import guarantees
-from bench.guarantees import PROMISES, ROOT
+from bench.guarantees import NOT_PROVED, NOT_RUN, PROMISES, ROOT
 
 
 def test_the_readme_says_each_promise() -> None:
@@ -15,12 +15,12 @@ def test_the_readme_says_each_promise() -> None:
 
 
 def test_the_page_is_what_was_run() -> None:
-    """It is made of the promises of today, and none of them failed when it was last run."""
+    """It is made of the promises of today, and each of them was proved when it was last run."""
     known = guarantees.kept()
 
     assert guarantees.page(known) == guarantees.PLACE.read_text(encoding="utf-8")
     assert {one.words for one in PROMISES} == known.keys()
-    assert [] == [words for words, (figures, _) in known.items() if figures == guarantees.NOT_PROVED]
+    assert [] == [words for words, (figures, _) in known.items() if figures in (NOT_PROVED, NOT_RUN)]
 
 
 def test_each_proof_is_there() -> None:
