@@ -151,7 +151,8 @@ def run(command: str) -> str:
         if report.exists():
             [suite] = parse(report).getroot()  # noqa: S314, pytest wrote it
             passed = int(suite.attrib["tests"]) - int(suite.attrib["skipped"])
-            figures = [f"{passed} tests passed in {minutes:.0f} min", *figures] if passed else []
+            tests = "1 test" if passed == 1 else f"{passed} tests"
+            figures = [f"{tests} passed in {minutes:.0f} min", *figures] if passed else []
     return "; ".join(figures).replace("|", "/") or NOT_PROVED
 
 
