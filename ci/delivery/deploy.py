@@ -115,11 +115,8 @@ def wait(deploy: Deploy) -> str:
 
 def smoke(deploy: Deploy) -> str | None:
     """Ask the edge, as a client would, until it answers with this release alone."""
-    url = deploy.engine.edge(deploy.repo, deploy.release)
-    if not url:
-        return None
     try:
-        return smokes.ask(url, deploy.release)
+        return _answers(deploy, deploy.release)
     except errors.SmokeError as error:
         said: list[str] = []
         with suppress(errors.LockstepError):  # what is known of the edge must not hide that it does not answer
@@ -251,13 +248,22 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Deploy:
 
 
 def _undo(deploy: Deploy, why: str) -> None:
-    """Put back what ran before; EngineError with both reasons when that fails, too."""
+    """Put back what ran before, the edge too; EngineError with both reasons when that fails, too."""
     try:
         with console.working("undo", "Put back what ran before"):
             deploy.engine.undo(deploy.repo, replace(deploy.release, lives_with=deploy.database), why)
+            if runs := current(deploy.engine.history(deploy.repo, deploy.name)):
+                with suppress(errors.SmokeError):  # that the edge is out of reach is not why it failed
+                    _answers(deploy, runs)
     except errors.LockstepError as fault:
         hint = f"{fault.hint}; the next inv deploy --env={deploy.name} finishes or undoes it"
         raise errors.EngineError(f"{why}; to put back what ran before failed, too: {fault}", hint) from None
+
+
+def _answers(deploy: Deploy, release: Release) -> str | None:
+    """Ask the edge of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
+    url = deploy.engine.edge(deploy.repo, release)
+    return smokes.ask(url, release) if url else None
 
 
 def _about(step: Step) -> str:

@@ -17,7 +17,7 @@ from ci.delivery.release import FAILED, HEALTHY, UNFINISHED, Image, Release, cur
 from ci.ground import errors, files, git
 from ci.ground.repo import Repo
 
-EMPTY: dict[str, Any] = {"releases": [], "running": [], "bundles": [], "fails": {}, "lock": None}
+EMPTY: dict[str, Any] = {"releases": [], "running": [], "bundles": [], "fails": {}, "lock": None, "edge": ""}
 FAULTS = {"migrate": errors.MigrationError, "smoke": errors.SmokeError}
 
 
@@ -89,8 +89,8 @@ def wait(repo: Repo, release: Release, replicas: Iterable[Replica]) -> None:
 
 
 def edge(repo: Repo, release: Release) -> str:
-    """Return nothing, there is no edge."""
-    return ""
+    """Return where a test has one."""
+    return str(state(repo, release.environment)["edge"])
 
 
 def record(repo: Repo, release: Release) -> None:

@@ -1,7 +1,10 @@
 """A deploy's steps: all of them, or what ran before; the lock; the confirmation; the number of a killed one."""
 
+import json
 import os
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -56,6 +59,33 @@ def test_a_failed_step_leaves_what_ran(project: Project, step: str) -> None:
     assert ["healthy", f"failed: {step} failed on purpose"] == [one.result for one in project.history()]
     assert ["acme.dev.1.api", "acme.dev.1.worker"] == fake.state(project.repo, "dev")["bundles"]
     assert fake.state(project.repo, "dev")["lock"] is None
+
+
+def test_the_edge_goes_back_too(project: Project) -> None:
+    """A failed deploy ends when the edge answers with what ran before, and with nothing else."""
+    project.deploy()
+    project.commit()
+    project.fail("wait")
+    releases = iter([2, 1, 2, 2])
+    answered = []
+
+    class Edge(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answered.append(next(releases, 1))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"release": answered[-1]}).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Edge) as edge:
+        threading.Thread(target=edge.serve_forever).start()
+        fake.change(project.repo, "dev", edge=f"http://127.0.0.1:{edge.server_port}")
+        with pytest.raises(errors.StartError, match="wait failed on purpose"):
+            project.deploy()
+        edge.shutdown()
+
+    assert [2, 1, 2, 2, 1, 1, 1, 1, 1] == answered
 
 
 def test_what_ran_cannot_be_put_back(project: Project) -> None:
