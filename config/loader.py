@@ -57,9 +57,9 @@ def load(service: str, environ: Mapping[str, str] = os.environ) -> Config:
     for key in schema.of(service):
         text = environ.get(key.name)
         if text is None:
-            near = _near(key.name, environ, schema)
-            if key.required or near:
-                hint = f", {near} is set, did you mean {key.name}?" if near else ""
+            other = near(key.name, (one for one in environ if one not in schema.keys))
+            if key.required or other:
+                hint = f", {other} is set, did you mean {key.name}?" if other else ""
                 problems.append(f"{key.name} is not set{hint}")
             else:
                 values[key.name] = key.rules["default"]
@@ -77,9 +77,9 @@ def _broken(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _near(name: str, environ: Mapping[str, str], schema: schemas.Schema) -> str | None:
-    import difflib  # noqa: PLC0415, only a start that may fail pays for it
+def near(name: str, others: Iterable[str]) -> str | None:
+    """Return the one of the others that is nearly this name, if there is one."""
+    import difflib  # noqa: PLC0415, only what fails pays for it
 
-    others = [other for other in environ if other not in schema.keys]
-    found = difflib.get_close_matches(name, others, n=1, cutoff=NEAR)
+    found = difflib.get_close_matches(name, list(others), n=1, cutoff=NEAR)
     return found[0] if found else None

@@ -1,6 +1,5 @@
 """Changes of one environment's sealed values. Each ends with the file changed whole, or as it was."""
 
-import difflib
 import os
 import shlex
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from ci.ground import command, dotenv, errors, files
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, environment, exposed, identity, sops
-from config.loader import NEAR
+from config.loader import near
 
 # What keeps well-known editors from writing what they edit anywhere but into the file itself.
 QUIET = {
@@ -103,8 +102,8 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
     """Raise unless `key` is a secret of the schema and the value is clean and fits it; the value is never told."""
     rules = repo.schema.keys.get(key)
     if rules is None:
-        near = difflib.get_close_matches(key.upper(), repo.schema.keys, n=1, cutoff=NEAR)
-        hint = f"did you mean {near[0]}?" if near else "add it to config/schema.yaml first"
+        meant = near(key.upper(), repo.schema.keys)
+        hint = f"did you mean {meant}?" if meant else "add it to config/schema.yaml first"
         raise errors.BadValueError(f"no key {key} in the schema", hint)
     if not rules.secret:
         raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
