@@ -3,7 +3,7 @@
 import argparse
 import socket
 
-import config
+import runtime
 from app.api import create
 from app.server import serve
 from model import logs
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--sha", default="unknown")
     parser.add_argument("--release", type=int, default=0)
     arguments = parser.parse_args()
-    settings = config.load("api")
+    settings = runtime.load("api")
     logs.configure(settings, "api", arguments.sha, arguments.release)
     if arguments.fd:
         sockets = [socket.socket(fileno=fd) for fd in arguments.fd]

@@ -11,8 +11,8 @@ from app import notifications, problems, tokens
 from app.limits import Backlog
 from app.requests import DOCS, Requests
 from app.schemas import Health, Version
-from config import Config
 from model import database, health, queue
+from runtime import Config
 
 BUILD = Info("lockstep", "The release that runs.")
 READINESS: dict[int | str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ import sys
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config import Config
+from runtime import Config
 
 LINGER_SECONDS = 1.0  # a client that was answered before sees `Connection: close` within this time, or is idle
 CAUTION = [

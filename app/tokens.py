@@ -16,7 +16,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from app.limits import Rate
 from app.parsing import StrictRequest
 from app.problems import Problem
-from config import Config
+from runtime import Config
 
 NEEDED = {"GET": "read", "POST": "submit"}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

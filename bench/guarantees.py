@@ -70,8 +70,8 @@ PROMISES = (
     ),
     Promise(
         "Plaintext is in no file, log, metric, dump, image or git object of a project, save where it belongs.",
-        "tests/stories/test_canaries.py",
-        "./run nox -s engine -- tests/stories/test_canaries.py",
+        "tests/stories/test_markers.py",
+        "./run nox -s engine -- tests/stories/test_markers.py",
     ),
     Promise(
         "The api answers what its OpenAPI document says, whatever it is asked.",
@@ -85,13 +85,13 @@ PROMISES = (
     ),
     Promise(
         "No pull request passes that has a secret, an unsealed line or a key that one environment lacks.",
-        "tests/ci/gates",
-        "./run nox -s tests -- tests/ci/gates",
+        "tests/lockstep/gates",
+        "./run nox -s tests -- tests/lockstep/gates",
     ),
     Promise(
         "Whoever is removed opens nothing that is sealed from then on.",
-        "tests/ci/sealing/test_recipients.py",
-        "./run nox -s tests -- tests/ci/sealing",
+        "tests/lockstep/sealing/test_recipients.py",
+        "./run nox -s tests -- tests/lockstep/sealing",
     ),
     Promise(
         "What was changed by hand is found, and put right by a deploy.",

@@ -25,11 +25,11 @@ import httpx
 import psutil
 from redis import Redis
 
-import config
+import runtime
 from bench import wire
 from bench.measure import Row
 from bench.plain import store
-from ci.delivery.engines import servers
+from ci.delivery import servers
 from ci.ground import ports
 from model import queue
 from model.notification import Channel
@@ -118,7 +118,7 @@ class Ours(Side):
         code, said = services.migrate(self.environ, folder / "migrate.log")
         if code:
             raise RuntimeError(said)
-        self._queue = queue.broker(config.load("worker", self.environ))
+        self._queue = queue.broker(runtime.load("worker", self.environ))
 
     def api(self) -> AbstractContextManager[services.Running]:
         """Run the api."""

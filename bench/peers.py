@@ -24,12 +24,12 @@ from typer.testing import CliRunner
 from ci.gates import leaks, parity, sealing
 from ci.ground import command, repo, toolchain
 from ci.ground.repo import Repo
-from tests.ci.gates.leaks import cases as leaks_cases
-from tests.ci.gates.leaks import repos as leaks_repos
-from tests.ci.gates.parity import cases as parity_cases
-from tests.ci.gates.parity import changes as parity_changes
-from tests.ci.gates.sealing import cases as sealing_cases
-from tests.ci.gates.sealing import repos as sealing_repos
+from tests.lockstep.gates.leaks import cases as leaks_cases
+from tests.lockstep.gates.leaks import repos as leaks_repos
+from tests.lockstep.gates.parity import cases as parity_cases
+from tests.lockstep.gates.parity import changes as parity_changes
+from tests.lockstep.gates.sealing import cases as sealing_cases
+from tests.lockstep.gates.sealing import repos as sealing_repos
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "docs/peers.md"
@@ -39,8 +39,8 @@ Said = Callable[[Repo], set[str]]  # what a tool says of a checkout, each thing 
 Change = Callable[[Repo], object]
 HEAD = """# The gates and their peers
 
-The cases of the gates' own tests (`tests/ci/gates/`), each a checkout that one change made bad, or that an honest
-change left good, through our gates and through what others use. Made by `./run nox -s peers` on {day} with
+The cases of the gates' own tests (`tests/lockstep/gates/`), each a checkout that one change made bad, or that an
+honest change left good, through our gates and through what others use. Made by `./run nox -s peers` on {day} with
 {versions}.
 
 A tool finds a case when it says more about the changed checkout than about the unchanged one, so nobody is blamed

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from config import Config
+from runtime import Config
 
 OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)  # what is raised while Postgres is away
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from structlog.typing import ExcInfo
 
-from config import Config
+from runtime import Config
 
 QUIET = ("httpx", "httpcore", "twilio", "urllib3", "uvicorn.access", "alembic.runtime")  # contents, or chatter
 

@@ -1,4 +1,4 @@
-"""Bring the database to the newest revision: a release step, `python -m config.entry api model.migrate`."""
+"""Bring the database to the newest revision: a release step, `python -m runtime.entry api model.migrate`."""
 
 import sys
 
@@ -8,7 +8,7 @@ from alembic.util import CommandError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-import config
+import runtime
 from model import database, logs
 
 LOCK = 0x10C_57EB  # any number, as long as every release takes the same
@@ -16,7 +16,7 @@ LOCK = 0x10C_57EB  # any number, as long as every release takes the same
 
 def main() -> int:
     """Run the migrations that are missing, alone, each whole or not at all; return an exit code."""
-    settings = config.load("api")
+    settings = runtime.load("api")
     logs.configure(settings, "migrate")
     log = structlog.get_logger("model.migrate")
     try:

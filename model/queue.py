@@ -12,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from config import Config
 from model.notification import Channel
+from runtime import Config
 
 ACTOR = "deliver"
 NAMESPACE = "lockstep"

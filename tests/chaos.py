@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 
-from ci.delivery.engines import processes, servers
+from ci.delivery import servers
+from ci.ground import processes
 from model.notification import WAITING, Status
 from tests import figures, services
 

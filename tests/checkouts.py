@@ -15,8 +15,8 @@ import pytest
 
 from ci.ground import ports
 from ci.ground.repo import Repo
+from ci.ground.schema import Key
 from ci.sealing import init
-from config.schema import Key
 
 ROOT = Path(__file__).parents[1]
 

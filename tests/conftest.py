@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from ci.delivery.engines import servers
+from ci.delivery import servers
 from ci.ground import ports
 
 settings.register_profile("lockstep", deadline=None)  # how long a call takes is for `nox -s bench` to say

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ci.delivery.engines.servers.redis_server import find_program
+from ci.delivery.servers.redis_server import find_program
 from ci.ground import command, ports
 from tests import services
 

@@ -13,8 +13,8 @@ import psycopg
 from ci.ground import dotenv
 from ci.rotation import providers, rotate
 from ci.sealing import environment
-from config import Secret
 from model.notification import WAITING
+from runtime import Secret
 from tests import figures, kills, load, services
 from tests.checkouts import Clone
 from tests.load import LONG

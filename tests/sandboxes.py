@@ -72,7 +72,7 @@ class Sandbox:
 
 def spawn(folder: Path, given: object, *arguments: str, **options: Any) -> command.Detached:
     """Start a sandbox with anything at all on stdin."""
-    argv = [sys.executable, "-W", "error", "-m", "ci.delivery.engines.sandbox", *arguments]
+    argv = [sys.executable, "-W", "error", "-m", "sandbox", *arguments]
     return command.spawn(
         [*argv, "--state", folder / "state.json"],
         input=json.dumps(given).encode(),

@@ -22,7 +22,7 @@ import httpx
 import psycopg
 from sqlalchemy import make_url
 
-from config.schema import read
+from ci.ground.schema import read
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = read()
@@ -107,12 +107,12 @@ def password(environ: Mapping[str, str], name: str) -> str:
 
 
 def start(service: str, *arguments: str, environ: Mapping[str, str], log: Path, fds: tuple[int, ...] = ()) -> Any:
-    """Start `config.entry` as an engine does: plain values in the environment, sealed ones through stdin."""
+    """Start `runtime.entry` as an engine does: plain values in the environment, sealed ones through stdin."""
     sealed = {key.name for key in SCHEMA.keys.values() if key.secret} & environ.keys()
     plain = {name: value for name, value in environ.items() if name not in sealed}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.entry", "--bundle", "-", service, *arguments],
+            [sys.executable, "-m", "runtime.entry", "--bundle", "-", service, *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], **plain},
             stdin=subprocess.PIPE,

@@ -19,7 +19,7 @@ import docker
 import psutil
 import yaml
 
-from ci.delivery.engines import servers
+from ci.delivery import servers
 from ci.ground import dotenv, ports
 from tests import checkouts, proxies, redises, sandboxes, services
 from tests.sandboxes import Sandbox

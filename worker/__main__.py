@@ -14,7 +14,7 @@ import dramatiq
 import structlog
 from prometheus_client import Info
 
-import config
+import runtime
 from model import database, health, logs, queue
 from model.notification import Channel
 from worker.delivery import Deliverer
@@ -31,7 +31,7 @@ def main() -> None:
     """Deliver until SIGTERM, then finish what was begun within SHUTDOWN_GRACE_SECONDS."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # for every thread: whoever starts below, this one hears it
     arguments = _arguments()
-    settings = config.load("worker")
+    settings = runtime.load("worker")
     logs.configure(settings, "worker", arguments.sha, arguments.release)
     BUILD.info({"sha": arguments.sha, "release": str(arguments.release), "environment": settings.environment})
     engine, broker = database.engine(settings), queue.broker(settings)

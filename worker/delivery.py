@@ -11,11 +11,11 @@ from sqlalchemy import Engine, Interval, Update, bindparam, func, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config import Config
 from model import database
 from model.database import at_once
 from model.logs import masked
 from model.notification import WAITING, Channel, Notification, Status
+from runtime import Config
 from worker import sms
 from worker.mail import Mail
 from worker.outcome import FailedError, RefusedError, UnavailableError

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
 
-from config import Config
+from runtime import Config
 from worker.bounded import Replies
 from worker.outcome import FailedError, RefusedError, UnavailableError
 

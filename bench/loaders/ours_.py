@@ -1,5 +1,5 @@
 """config.load, as the worker calls it."""
 
-import config
+import runtime
 
-settings = config.load("worker")
+settings = runtime.load("worker")

@@ -15,7 +15,7 @@ from ci.ground import console, errors, git
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing import environment as environments
 from ci.sealing import init
-from config import Secret
+from runtime import Secret
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from ci.ground import git
 from ci.ground.repo import Repo
-from config import Secret
+from runtime import Secret
 
 HEALTHY, FAILED, UNFINISHED = "healthy", "failed", ""
 

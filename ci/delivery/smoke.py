@@ -16,7 +16,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from ci.delivery.release import Release
 from ci.ground import errors
-from config import Secret
+from runtime import Secret
 
 PATIENCE_SECONDS = 20  # in which nothing is heard
 BACKLOG_SECONDS = 300  # while others, which came before, still arrive

@@ -8,9 +8,9 @@ import cerberus
 import yaml
 
 from ci.gates.finding import PAST, Finding, Findings, Rule, finding
+from ci.ground import documents
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
-from config import documents
 
 PLACE = "config/exceptions.yaml"
 EXPIRED = Rule(

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from config.schema import KEY_NAME
+from ci.ground.schema import KEY_NAME
 
 LONGEST = 64 * 1024  # half of what Linux takes as one environment variable (MAX_ARG_STRLEN)
 _DIRT: tuple[tuple[str, Callable[[str], bool]], ...] = (

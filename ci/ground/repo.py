@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ci.ground import errors
-from config import environments, schema
+from ci.ground import environments, errors, schema
 
 LOCAL = "local"
 
@@ -22,7 +21,7 @@ class Repo:
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
-            hint = "mend config/schema.yaml, its rules are described in config/schema.py"
+            hint = "mend config/schema.yaml, its rules are described in ci/ground/schema.py"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
 
     @cached_property

@@ -12,7 +12,7 @@ from ci.gates.leaks.feed import Source
 from ci.ground import dotenv, errors
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity
-from config import Secret
+from runtime import Secret
 
 HIDDEN = "***"
 _ASIDE = {"\n": b"n", "\r": b"r", "\t": b"t"}  # what follows the backslash is another character there

@@ -11,12 +11,12 @@ from ci.delivery import engines, smoke
 from ci.delivery import release as releases
 from ci.ground import command, console, errors
 from ci.ground.repo import LOCAL, Repo
+from ci.ground.schema import Key
 from ci.rotation import providers
 from ci.rotation import state as states
 from ci.rotation.state import NEW, OLD
 from ci.sealing import edit, environment, exposed
-from config import Secret
-from config.schema import Key
+from runtime import Secret
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ci.delivery.release import now, person
 from ci.ground import dotenv, errors, files
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing import edit, identity, sops
-from config import Secret
+from runtime import Secret
 
 OLD, NEW = "OLD", "NEW"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from ci.ground import errors
-from config import Secret
+from runtime import Secret
 
 
 @dataclass(frozen=True)

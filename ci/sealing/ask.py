@@ -7,8 +7,8 @@ import sys
 
 from ci.ground import console, errors
 from ci.ground.repo import Repo
+from ci.ground.schema import Key
 from ci.sealing import edit, init
-from config.schema import Key
 
 
 def value(about: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import recipients, sops
-from config import Secret
+from runtime import Secret
 
 _METADATA = re.compile(
     r"sops_(?:age__list_\d+__map_(?:enc|recipient)|lastmodified|mac|version|unencrypted_suffix)"

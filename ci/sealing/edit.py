@@ -10,7 +10,7 @@ from pathlib import Path
 from ci.ground import command, dotenv, errors, files
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, environment, exposed, identity, sops
-from config.loader import near
+from runtime.loader import near
 
 # What keeps well-known editors from writing what they edit anywhere but into the file itself.
 QUIET = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ci.ground import dotenv, errors
 from ci.ground.repo import Repo
+from ci.ground.schema import Schema
 from ci.sealing import identity, sops
-from config import Secret
-from config.schema import Schema
+from runtime import Secret
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from ci.ground import errors
+from ci.ground import documents, errors
 from ci.ground.repo import Repo
 from ci.sealing import change, environment
 from ci.sealing.recipients import Recipient
-from config import documents
 
 HEADER = (
     "# Who was removed could read these values; each leaves the list when it has been changed. Written by inv.\n"

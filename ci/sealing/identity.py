@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ci.ground import command, errors, files
 from ci.ground.repo import LOCAL, Repo
-from config import Secret
+from runtime import Secret
 
 VARIABLE = "LOCKSTEP_IDENTITY"  # what CI sets, from the secret of that one environment
 

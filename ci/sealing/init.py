@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.ground import dotenv, errors, files, ports
+from ci.ground.environments import NAME, TEMPLATE
 from ci.ground.repo import LOCAL, Repo
+from ci.ground.schema import Key
 from ci.sealing import edit, identity, merge, recipients
-from config import Secret
-from config.environments import NAME, TEMPLATE
-from config.schema import Key
+from runtime import Secret
 
 Ask = Callable[[str, Key], str]  # environment and key in, the value out; empty to leave it for later
 

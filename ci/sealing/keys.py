@@ -8,7 +8,7 @@ from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, identity, members, proposal, recipients
 from ci.sealing.recipients import Recipient
-from config import Secret
+from runtime import Secret
 
 
 def begin(repo: Repo, environment: str) -> Path:

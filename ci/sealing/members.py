@@ -8,7 +8,7 @@ from ci.ground.repo import LOCAL, Repo
 from ci.sealing import change, ciphertext, exposed, identity, proposal, recipients
 from ci.sealing.exposed import Exposed
 from ci.sealing.recipients import Recipient
-from config import Secret
+from runtime import Secret
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ci.ground import command, console, dotenv, errors, files, repo
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity, recipients
-from config import Secret
+from runtime import Secret
 
 DRIVER = "lockstep"
 _SEALED = re.compile(r"secrets/([a-z][a-z0-9-]*)\.enc\.env")

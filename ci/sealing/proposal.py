@@ -8,7 +8,7 @@ from ci.ground import dotenv, errors
 from ci.ground import files as disk
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, edit, identity, recipients
-from config import Secret
+from runtime import Secret
 
 FOLDER = "secrets/proposals"
 _NAME = re.compile(r"([A-Z][A-Z0-9_]*)-[0-9a-f]{8}\.enc\.env")

@@ -8,9 +8,8 @@ from typing import Any
 
 import yaml
 
-from ci.ground import command, errors
+from ci.ground import command, documents, errors
 from ci.ground.repo import LOCAL, Repo
-from config import documents
 
 HEADER = """\
 # Who can open what: one rule per environment. Made by `inv init`.

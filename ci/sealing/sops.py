@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.ground import command, errors
 from ci.ground.repo import Repo
-from config import Secret
+from runtime import Secret
 
 DOTENV = ("--input-type", "dotenv", "--output-type", "dotenv")
 # cmd/sops/codes/codes.go of sops 3.13

@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 from redis import Redis
 
-import config
+import runtime
 from app.api import create
 from app.server import settings
 from model import database, migrate
@@ -65,7 +65,7 @@ class Api:
 def asked(postgres_url: str, redis_url: str, log: Path) -> Iterator[Api]:
     """Run an api with a database of its own, and the Redis of the number 1."""
     environ = services.environment(services.new_database(postgres_url), services.numbered(redis_url, 1))
-    engine = database.engine(config.load("api", environ))
+    engine = database.engine(runtime.load("api", environ))
     migrate.upgrade(engine)
     engine.dispose()
     headers = {"Authorization": f"Bearer {environ['API_TOKENS'].split(',')[0]}"}
@@ -79,7 +79,7 @@ def asked(postgres_url: str, redis_url: str, log: Path) -> Iterator[Api]:
 @contextmanager
 def inside(environ: dict[str, str], **more: str) -> Iterator[httpx.Client]:
     """Run an api in a thread of this process, where a test can make it fail; yield its client."""
-    loaded = config.load("api", environ | more)
+    loaded = runtime.load("api", environ | more)
     server = uvicorn.Server(settings(create(loaded), loaded))
     headers = {"Authorization": f"Bearer {environ['API_TOKENS'].split(',')[0]}"}
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-import config
+import runtime
 from model import logs
 from tests import services
 
@@ -30,7 +30,7 @@ def _logging_as_before() -> Iterator[None]:
 
 def configured(**values: str) -> None:
     environ = services.environment("postgresql://u:p@127.0.0.1/d", "redis://127.0.0.1/0", **values)
-    logs.configure(config.load("api", environ), "api", "abc1234", 7)
+    logs.configure(runtime.load("api", environ), "api", "abc1234", 7)
 
 
 def failing() -> None:

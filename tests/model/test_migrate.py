@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-import config
+import runtime
 from model import database, migrate
 from model.notification import Base
 from tests import services
@@ -56,7 +56,7 @@ def test_a_run_waits_for_the_lock(environ: dict[str, str], tmp_path: Path) -> No
 
 def test_a_later_revision_is_left_alone(environ: dict[str, str], tmp_path: Path) -> None:
     """A release that was rolled back finds a schema that it does not know, and goes on with it."""
-    engine = database.engine(config.load("api", environ))
+    engine = database.engine(runtime.load("api", environ))
     migrate.upgrade(engine)
     engine.dispose()
     services.execute(environ, "UPDATE alembic_version SET version_num = '9999'")
@@ -105,7 +105,7 @@ def test_a_migration_that_fails_leaves_nothing(environ: dict[str, str], tmp_path
 
 def test_the_models_are_what_the_migrations_make(environ: dict[str, str]) -> None:
     """Alembic would generate no further migration."""
-    engine = database.engine(config.load("api", environ))
+    engine = database.engine(runtime.load("api", environ))
     migrate.upgrade(engine)
 
     with engine.connect() as connection:
@@ -117,7 +117,7 @@ def test_the_models_are_what_the_migrations_make(environ: dict[str, str]) -> Non
 
 def test_revision_problem(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """No schema and an older one are problems; the same one and a later one are none."""
-    engine = database.engine(config.load("api", environ))
+    engine = database.engine(runtime.load("api", environ))
     without = database.revision_problem(engine)
     migrate.upgrade(engine)
     same = database.revision_problem(engine)

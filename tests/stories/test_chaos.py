@@ -18,7 +18,7 @@ from time import sleep
 import psutil
 import pytest
 
-from ci.delivery.engines import servers
+from ci.delivery import servers
 from ci.ground import ports
 from model.notification import Channel
 from tests import chaos, proxies, services

@@ -19,8 +19,8 @@ import docker
 import pytest
 from docker.errors import APIError
 
-from ci.delivery.engines import servers
-from ci.delivery.engines.servers import Server
+from ci.delivery import servers
+from ci.delivery.servers import Server
 from ci.ground import errors, ports
 from tests import chaos, checkouts, services, swarms
 from tests.load import LONG

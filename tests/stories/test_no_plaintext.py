@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus
 import psutil
 import pytest
 
-from ci.delivery.engines import processes, servers
-from ci.ground import dotenv
+from ci.delivery import servers
+from ci.ground import dotenv, processes
 from tests import checkouts, sweeps
 
 
@@ -26,7 +26,7 @@ def test_no_secret_outlives_the_process_that_needs_it(clone: checkouts.Clone, tm
     clone.inv("deploy")
     values, _ = dotenv.parse(clone.inv("decrypt", "--env=local").encode())
     canaries = planted | sweeps.secret_parts(values)
-    services = processes.of(clone.repo.state, "config.entry")
+    services = processes.of(clone.repo.state, "runtime.entry")
 
     (seen := tmp_path / "seen").mkdir()
     argv = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]

@@ -11,7 +11,7 @@ from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-import config
+import runtime
 from model import database, migrate, queue
 from model.notification import Channel, Notification, Status
 from tests import services
@@ -79,7 +79,7 @@ class Bench:
 
     def deliverer(self, **environ: str) -> Deliverer:
         """Return a worker's heart; the keys replace those of the environment."""
-        return Deliverer(config.load("worker", self.environ | environ), self.engine)
+        return Deliverer(runtime.load("worker", self.environ | environ), self.engine)
 
     def deliver(self, identifier: str, **environ: str) -> tuple[str, int, str | None]:
         """Follow one nudge, here and now; return what became of the row."""
@@ -89,7 +89,7 @@ class Bench:
     @contextmanager
     def working(self, **environ: str) -> Iterator[None]:
         """Take nudges from the queue and sweep, in threads, until the end of the block."""
-        broker = queue.broker(config.load("worker", self.environ | environ))
+        broker = queue.broker(runtime.load("worker", self.environ | environ))
         deliver = self.deliverer(**environ).deliver
         queue.follow(broker, deliver)
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=20)
@@ -111,7 +111,7 @@ def surroundings(postgres_url: str, redis_url: str) -> Iterator[Bench]:
     user, password = environ["SMTP_USERNAME"], environ["SMTP_PASSWORD"]
     with services.provider() as provider, mail_server(user, password) as mail:
         environ |= {"SMS_PROVIDER_URL": provider.url, "SMTP_PORT": str(mail.port)}
-        settings = config.load("worker", environ)
+        settings = runtime.load("worker", environ)
         engine, broker = database.engine(settings), queue.broker(settings)
         migrate.upgrade(engine)
         yield Bench(environ, engine, broker, provider, mail)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-import config
+import runtime
 from tests import services
 from tests.worker.floods import MOST, answering
 from tests.worker.mailserver import AUTHORITY, MailServer, mail_server
@@ -26,7 +26,7 @@ def mail(server: MailServer, **more: str) -> Mail:
         "SMTP_USERNAME": server.username,
         "SMTP_PASSWORD": server.password,
     }
-    return Mail(config.load("worker", environ | more))
+    return Mail(runtime.load("worker", environ | more))
 
 
 def failure(server: MailServer, **more: str) -> FailedError:

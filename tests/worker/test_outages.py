@@ -11,7 +11,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from ci.delivery.engines import servers
+from ci.delivery import servers
 from ci.ground import ports
 from tests import services
 from worker.delivery import LEASE_TIMEOUTS

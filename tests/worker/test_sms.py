@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import config
+import runtime
 from tests import services
 from tests.worker.floods import MOST, answering
 from worker import sms
@@ -50,7 +50,7 @@ def twilio(environ: dict[str, str], server: services.Provider) -> dict[str, str]
 
 
 def send(environ: dict[str, str], **more: str) -> None:
-    sms.provider(config.load("worker", environ | more)).send(TO, BODY, "reference")
+    sms.provider(runtime.load("worker", environ | more)).send(TO, BODY, "reference")
 
 
 def failure(environ: dict[str, str], **more: str) -> FailedError:
@@ -158,7 +158,7 @@ def test_twilio_answers_something_strange(
 @pytest.mark.parametrize("who", ["environ", "twilio"])
 def test_many_threads_share_it(request: pytest.FixtureRequest, server: services.Provider, who: str) -> None:
     """One provider serves all threads of a worker, and mixes nothing up."""
-    provider = sms.provider(config.load("worker", request.getfixturevalue(who)))
+    provider = sms.provider(runtime.load("worker", request.getfixturevalue(who)))
     bodies = [f"body {number}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda body: provider.send(TO, body, body), bodies))

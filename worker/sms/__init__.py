@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
-from config import Config
+from runtime import Config
 
 
 class Provider(Protocol):

@@ -2,7 +2,7 @@
 
 import httpx
 
-from config import Config
+from runtime import Config
 from worker import bounded, outcome
 
 

@@ -13,7 +13,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from urllib3.exceptions import HTTPError
 
-from config import Config
+from runtime import Config
 from worker import bounded, outcome
 
 

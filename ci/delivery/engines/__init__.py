@@ -10,7 +10,7 @@ from ci.delivery.release import Image, Release
 from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing.environment import known
-from config import Secret
+from runtime import Secret
 
 Sealed = Mapping[str, Secret]  # values by key; empty where the engine holds the release's bundles already
 
@@ -83,7 +83,7 @@ class Engine(Protocol):
 
 
 ENGINES: Mapping[str, str] = {
-    "local": "ci.delivery.engines.local",
+    "local": "ci.delivery.engines.processes",
     "swarm": "ci.delivery.engines.swarm",
     "fake": "ci.delivery.engines.fake",
 }

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ci.delivery.engines import Replica, Sealed, processes
+from ci.delivery.engines import Replica, Sealed
 from ci.delivery.release import FAILED, HEALTHY, UNFINISHED, Image, Release, current
-from ci.ground import errors, files, git
+from ci.ground import errors, files, git, processes
 from ci.ground.repo import Repo
 
 EMPTY: dict[str, Any] = {"releases": [], "running": [], "bundles": [], "fails": {}, "lock": None, "edge": ""}

@@ -18,7 +18,7 @@ from ci.delivery.image import parts
 from ci.gates.leaks import check_image
 from ci.ground import errors, files
 from ci.ground.repo import Repo
-from config.schema import Schema
+from ci.ground.schema import Schema
 
 # A pattern of paths and what is wrong with them.
 FORBIDDEN: Mapping[str, str] = {
@@ -33,8 +33,8 @@ RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools
 # How the engine's history tells of steps that make no layer, and of a copy into /srv.
 _NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
 _COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
-ENTRY = ["python", "-m", "config.entry"]
-SHARED = ("config", "model")  # what every service imports
+ENTRY = ["python", "-m", "runtime.entry"]
+SHARED = ("config", "model", "runtime")  # what every service imports
 
 
 @dataclass

@@ -14,7 +14,7 @@ from ci.gates.leaks import patterns, rules, scanner
 from ci.gates.leaks.feed import Feed, Source
 from ci.gates.leaks.placeholders import Judge
 from ci.ground.repo import Repo
-from config.schema import Schema
+from ci.ground.schema import Schema
 
 HIDDEN = "***"
 _RANK = {rule: rank for rank, rule in enumerate(rules.RULES)}

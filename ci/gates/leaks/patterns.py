@@ -14,7 +14,7 @@ from functools import cached_property
 
 from ci.gates.finding import Rule
 from ci.gates.leaks import rules
-from config.schema import Key
+from ci.ground.schema import Key
 
 KEY_FILES = re.compile(r"(?i)\.(?:p12|pfx|jks|keystore|kdbx|agekey|ppk)$|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)$")
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ci.gates.finding import Rule
 from ci.gates.leaks import rules
 from ci.gates.leaks.patterns import Match
-from config.schema import Key
+from ci.ground.schema import Key
 
 LEAST = 6  # characters of what is assigned to a name that is not the schema's
 SHORT = 7  # letters and digits that may be left of a value around what is filled in later

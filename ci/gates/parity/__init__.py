@@ -11,7 +11,7 @@ from ci.gates.parity import matrix, places, rules, sources, values
 from ci.gates.parity.matrix import Matrix
 from ci.gates.parity.rules import RULES
 from ci.ground.repo import LOCAL, Repo
-from config import Secret
+from runtime import Secret
 
 __all__ = ["RULES", "check", "check_sealed", "table"]
 

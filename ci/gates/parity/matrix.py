@@ -13,7 +13,7 @@ from ci.gates.parity import rules
 from ci.ground import dotenv
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
-from config.schema import Key, Schema
+from ci.ground.schema import Key, Schema
 
 _SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
 _MEANT = re.compile(r"[ \t\ufeff]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*[=:]")  # a key, however it is written

@@ -11,9 +11,9 @@ import yaml
 from ci.gates.finding import Finding, finding
 from ci.gates.parity import rules
 from ci.gates.parity.matrix import content
+from ci.ground import documents, generate
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
-from config import documents, generate
 
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant

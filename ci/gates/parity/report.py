@@ -8,7 +8,7 @@ from ci.ground import console
 from ci.ground.errors import NoIdentityError, NotSealedError, WrongIdentityError
 from ci.ground.repo import Repo
 from ci.sealing import environment
-from config import Secret
+from runtime import Secret
 
 
 def show(repo: Repo, name: str, *, sealed: bool) -> int:

@@ -105,7 +105,7 @@ STALE = Rule(
     "parity/stale",
     "a generated file that is not what the schema says",
     "docs/keys.md after a change of config/schema.yaml",
-    "python -m config.generate",
+    "python -m ci.ground.generate",
 )
 SHARED = Rule(
     "parity/shared-secret",

@@ -11,7 +11,7 @@ from ci.gates.parity import rules
 from ci.gates.parity.matrix import content
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
-from config.schema import Schema
+from ci.ground.schema import Schema
 
 SHARED = "model"  # what both services import
 _READERS = frozenset(

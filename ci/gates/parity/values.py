@@ -6,9 +6,9 @@ from urllib.parse import unquote, urlsplit
 
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.parity import rules
+from ci.ground.environments import Environment
 from ci.ground.repo import LOCAL
-from config.environments import Environment
-from config.schema import Key, Schema
+from ci.ground.schema import Key, Schema
 
 Values = Mapping[str, str]
 Place = tuple[str, int]  # a file, and a line of it

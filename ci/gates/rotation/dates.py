@@ -27,9 +27,9 @@ from pathlib import Path
 from ci.gates.sealing import sealed, tracked
 from ci.gates.sealing.sealed import Sealed
 from ci.ground import git
+from ci.ground.environments import TEMPLATE
 from ci.ground.errors import GateError
 from ci.ground.repo import LOCAL, Repo
-from config.environments import TEMPLATE
 
 _PROJECT = re.compile(rb"(?m)^project: *([^\s#]+)")
 Pair = tuple[bytes, bytes]  # one ciphertext: its data and its tag

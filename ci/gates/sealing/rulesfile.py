@@ -13,8 +13,8 @@ import yaml
 
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.sealing.envelope import Kind, kind
+from ci.ground import documents
 from ci.sealing.recipients import PATH_REGEX
-from config import documents
 
 PLACE = ".sops.yaml"
 _INIT = "write it as inv init does: path_regex and age, one rule per environment"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.sealing import ciphertext, envelope
-from config.schema import KEY_NAME
+from ci.ground.schema import KEY_NAME
 
 _BACK = "take the last good file back: git checkout HEAD -- FILE"
 _SET = "inv set --env=ENV --key=KEY, and replace the value at its provider if this was ever pushed"

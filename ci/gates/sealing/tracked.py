@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ci.gates.finding import Finding, Rule, finding
 from ci.ground import git
-from config.environments import NAME
-from config.schema import KEY_NAME
+from ci.ground.environments import NAME
+from ci.ground.schema import KEY_NAME
 
 _REMOVE = "git rm --cached FILE; if it was pushed, replace what it held: it stays in the history"
 STRAY = Rule(

@@ -7,9 +7,9 @@ from typing import Protocol, cast
 
 from ci.ground import errors
 from ci.ground.repo import Repo
+from ci.ground.schema import Key
 from ci.sealing import environment
-from config import Secret
-from config.schema import Key
+from runtime import Secret
 
 
 def unconfirmed(what: str) -> None:

@@ -12,7 +12,7 @@ import httpx
 from ci.ground import console
 from ci.rotation.providers import Job
 from ci.sealing import init
-from config import Secret
+from runtime import Secret
 
 gap = "from the deploy on, what was made or is sent with the old value is refused"
 TOKENS = "API_TOKENS"  # of the api, which can be asked

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ci.ground import console, errors
 from ci.rotation.providers import Job
 from ci.sealing import ask
-from config import Secret
+from runtime import Secret
 
 gap = "unless its console holds two values at once, what runs with the old one fails until the deploy is through"
 

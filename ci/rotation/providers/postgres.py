@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ci.ground import console, errors
 from ci.rotation import urls
 from ci.rotation.providers import Job
-from config import Secret
+from runtime import Secret
 
 gap = ""
 LONGEST = 50  # bytes of a role's name: Postgres cuts identifiers at 63, and ours are longer than the role's

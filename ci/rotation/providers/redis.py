@@ -26,7 +26,7 @@ from ci.ground import errors
 from ci.ground.repo import LOCAL
 from ci.rotation import urls
 from ci.rotation.providers import Job
-from config import Secret
+from runtime import Secret
 
 gap = ""
 DEFAULT = "default"  # the user of a URL without one

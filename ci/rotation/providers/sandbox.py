@@ -7,7 +7,7 @@ import httpx
 
 from ci.ground import errors
 from ci.rotation.providers import Job
-from config import Secret
+from runtime import Secret
 
 gap = ""
 

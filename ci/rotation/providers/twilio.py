@@ -21,7 +21,7 @@ from twilio.rest import Client
 
 from ci.ground import errors
 from ci.rotation.providers import Job
-from config import Secret
+from runtime import Secret
 
 gap = ""
 VARIABLE = "LOCKSTEP_TWILIO_MAIN_KEY"

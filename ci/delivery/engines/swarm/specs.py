@@ -86,7 +86,7 @@ def _container(cluster: Cluster, release: Release, service: str, ids: Mapping[st
     file = {"Name": BUNDLE, "UID": "0", "GID": "0", "Mode": 0o444}  # the image decides whom it runs as
     return {
         "Image": release.image,
-        "Command": ["python", "-m", "config.entry"],
+        "Command": ["python", "-m", "runtime.entry"],
         "Env": sorted(f"{key}={value}" for key, value in release.plain_for(service).items()),
         "Labels": cluster.labels(service=service, release=release.number),
         "ReadOnly": True,

@@ -1,0 +1,53 @@
+"""Processes that outlive the command which started them, and the ports they listen at."""
+
+import errno
+import signal
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+from ci.ground import errors, ports, processes
+
+SAME_START = 2.0  # seconds; when a process began is reckoned from the clock, which may be set while it runs
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process: its pid, and when it began in seconds of the epoch, for a pid is given to others later."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """Return the process that has this pid now."""
+        return cls(pid, psutil.Process(pid).create_time())
+
+    def find(self) -> psutil.Process | None:
+        """Return a handle, or None when the process has ended."""
+        try:
+            found = psutil.Process(self.pid)
+            same = abs(found.create_time() - self.created) < SAME_START
+            return found if same and processes.alive(found) else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def stop(self, request: signal.Signals = signal.SIGTERM, timeout: float = 10) -> None:
+        """Ask the process to end, wait for it, and kill it after `timeout` seconds."""
+        if found := self.find():
+            processes.end([found], timeout, request)
+
+
+def require_free(port: int) -> None:
+    """Raise PortInUseError, which names the process where it can be seen, if somebody listens at the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ports.HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                holder = processes.listening(port)
+                who = f"{holder.name()}, process {holder.pid}" if holder else "another process"
+                hint = "stop it, or take another port in config/local.env or with inv edit --env=local"
+                raise errors.PortInUseError(f"port {port} is in use by {who}", hint) from None

@@ -1,9 +1,0 @@
-"""What a service may know: `config.load(service)` reads the environment against schema.yaml.
-
-Importing this costs what Cerberus and PyYAML cost; nothing is read before `load` is called.
-"""
-
-from config.loader import Config, ConfigError, load
-from config.secret import Secret
-
-__all__ = ["Config", "ConfigError", "Secret", "load"]

@@ -1,0 +1,215 @@
+"""A deploy's steps: all of them, or what ran before; the lock; the confirmation; the number of a killed one."""
+
+import json
+import os
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ci.delivery import deploy
+from ci.delivery.engines import fake
+from ci.ground import errors, git
+from ci.sealing import edit
+from tests import kills
+from tests.lockstep.delivery.projects import Project
+
+FAULTS = {"prepare": errors.StartError, "migrate": errors.MigrationError, "apply": errors.StartError}
+FAULTS |= {"wait": errors.StartError, "record": errors.StartError}
+
+
+def test_the_steps_are_the_runbook() -> None:
+    """The tuple reads as the runbook does; a rollback is the same without what needs the repository."""
+    names = [step.__name__ for step in deploy.STEPS]
+    back = [step.__name__ for step in deploy.BACK]
+
+    steps = "lock plan confirm decrypt prepare migrate apply wait smoke record prove unlock"
+    assert steps.split() == names
+    assert back == [name for name in names if name not in ("decrypt", "migrate", "prove")]
+
+
+def test_a_release_says_what_it_is(project: Project) -> None:
+    """The record names image, commits, keys, bundles, who and when; of a secret it has the name alone."""
+    project.deploy()
+
+    release = project.current()
+    assert release.sha == release.config == git.sha(project.root)
+    assert release.image.startswith("sha256:")
+    assert "info" == release.plain["LOG_LEVEL"]
+    assert "SMTP_PASSWORD" in release.sealed
+    assert "acme.dev.1.worker" == release.services["worker"].bundle
+    assert "API_TOKENS" not in release.services["worker"].keys
+    assert ("healthy", "0001") == (release.result, release.revision)
+    assert release.who
+    assert release.when <= release.ended
+
+
+@pytest.mark.parametrize("step", FAULTS)
+def test_a_failed_step_leaves_what_ran(project: Project, step: str) -> None:
+    """Whichever step fails, the old release runs, the failure is recorded with its reason, the lock is gone."""
+    project.deploy()
+    project.commit()
+    project.fail(step)
+
+    with pytest.raises(FAULTS[step]):
+        project.deploy()
+
+    assert {1} == project.runs()
+    assert ["healthy", f"failed: {step} failed on purpose"] == [one.result for one in project.history()]
+    assert ["acme.dev.1.api", "acme.dev.1.worker"] == fake.state(project.repo, "dev")["bundles"]
+    assert fake.state(project.repo, "dev")["lock"] is None
+
+
+def test_the_edge_goes_back_too(project: Project) -> None:
+    """A failed deploy ends when the edge answers with what ran before, and with nothing else."""
+    project.deploy()
+    project.commit()
+    project.fail("wait")
+    releases = iter([2, 1, 2, 2])
+    answered = []
+
+    class Edge(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answered.append(next(releases, 1))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"release": answered[-1]}).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Edge) as edge:
+        threading.Thread(target=edge.serve_forever).start()
+        fake.change(project.repo, "dev", edge=f"http://127.0.0.1:{edge.server_port}")
+        with pytest.raises(errors.StartError, match="wait failed on purpose"):
+            project.deploy()
+        edge.shutdown()
+
+    assert [2, 1, 2, 2, 1, 1, 1, 1, 1] == answered
+
+
+def test_what_ran_cannot_be_put_back(project: Project) -> None:
+    """When the way back fails, too, both reasons are told, and who finishes it."""
+    project.deploy()
+    project.commit()
+    fake.change(project.repo, "dev", fails={"wait": "never healthy", "undo": "the engine is gone"})
+
+    with pytest.raises(errors.EngineError) as caught:
+        project.deploy()
+
+    assert "never healthy; to put back what ran before failed, too: the engine is gone" == str(caught.value)
+    assert "the next inv deploy --env=dev finishes or undoes it" in caught.value.hint
+
+
+@pytest.mark.parametrize("step", FAULTS)
+def test_a_failed_first_deploy_leaves_nothing(project: Project, step: str) -> None:
+    """Without a release before, nothing runs after a failure, and the next deploy gets through."""
+    project.fail(step)
+    with pytest.raises(FAULTS[step]):
+        project.deploy()
+    left = project.runs()
+    project.fail("")
+
+    project.deploy()
+
+    assert set() == left
+    assert {2} == project.runs()
+
+
+def test_a_bad_value_stops_a_deploy_before_it_begins(project: Project) -> None:
+    """A value that does not fit the schema is refused before a number is claimed."""
+    project.plain("dev", "LOG_LEVEL=info", "LOG_LEVEL=loud")
+
+    with pytest.raises(errors.ConfigurationError):
+        project.deploy()
+
+    assert [] == project.history()
+
+
+def test_a_tree_that_is_not_committed(project: Project) -> None:
+    """What cannot be found again in git is not deployed."""
+    (project.root / "config/dev.env").write_text("")
+
+    with pytest.raises(errors.RefusedError, match="differs from its commit"):
+        project.deploy()
+
+
+@pytest.mark.parametrize("typed", ["", "production"])
+def test_a_protected_environment_wants_its_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """Anything but the name, and the absence of a terminal, end the deploy before it begins."""
+    project.about("dev", protected=True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: bool(typed), raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: typed)
+
+    with pytest.raises(errors.NotConfirmedError, match="dev is protected"):
+        project.deploy(yes=False)
+
+    assert [] == project.history()
+
+
+def test_the_name_is_typed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of the environment, typed, is enough."""
+    project.about("dev", protected=True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "dev")
+
+    project.deploy(yes=False)
+
+    assert {1} == project.runs()
+
+
+def test_two_deploys_at_once(project: Project) -> None:
+    """The second is told who is at work."""
+    with fake.lock(project.repo, "dev"), pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
+        project.deploy()
+
+
+@pytest.mark.parametrize("step", ["lock", "plan", "decrypt", "prepare", "migrate", "apply", "wait", "record"])
+def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) -> None:
+    """After SIGKILL behind any step the next deploy ends with one release, no lost lock and no orphan bundle."""
+    project.deploy()
+    project.commit()
+    kills.deploy(project.root, "dev", "", step)
+
+    project.deploy()
+
+    number = project.current().number
+    assert {number} == project.runs()
+    assert "" not in [one.result for one in project.history()]
+    healthy = [one for one in project.history() if one.result == "healthy"]
+    wanted = {service.bundle for one in healthy for service in one.services.values()}
+    assert wanted == set(fake.state(project.repo, "dev")["bundles"])
+    assert fake.state(project.repo, "dev")["lock"] is None
+
+
+def test_a_new_secret_gets_a_new_bundle(project: Project) -> None:
+    """Each release has bundles of its own, so that a rollback finds the old values."""
+    project.deploy()
+    edit.put(project.repo, "dev", "SMTP_PASSWORD", "another value")
+    project.commit()
+
+    project.deploy()
+
+    assert "acme.dev.2.api" == project.current().services["api"].bundle
+    assert 4 == len(fake.state(project.repo, "dev")["bundles"])
+
+
+def test_an_image_by_its_commit(project: Project) -> None:
+    """--sha takes the image of that commit, with the values of HEAD."""
+    old = project.commit()
+    new = project.plain("dev", "LOG_LEVEL=info", "LOG_LEVEL=debug")
+
+    project.deploy(sha=old)
+
+    assert (old, new) == (project.current().sha, project.current().config)
+    assert "debug" == project.current().plain["LOG_LEVEL"]
+
+
+def test_local_goes_back_by_git(project: Project) -> None:
+    """A rollback of local is refused with what does the same there."""
+    with pytest.raises(errors.UsageError, match="working tree") as caught:
+        project.rollback("local")
+
+    assert "git checkout, then inv deploy" == caught.value.hint

@@ -1,0 +1,129 @@
+"""The plan: what a deploy would change, told before it does."""
+
+import pytest
+
+from ci.delivery import report
+from ci.delivery.deploy import Wish
+from ci.delivery.engines import fake
+from ci.sealing import edit
+from tests import checkouts
+from tests.lockstep.delivery.projects import Project
+
+
+def changes(project: Project, name: str = "dev") -> list[str]:
+    return list(project.preview(name).changes)
+
+
+def test_the_first_deploy(project: Project) -> None:
+    """The plan of a first deploy names the image, every key, the services and the migration; no secret's value."""
+    shown = "\n".join(project.preview().lines())
+
+    assert "dev: nothing → release 1" in shown
+    assert "plain     + LOG_LEVEL=info" in shown
+    assert "sealed    + DATABASE_URL\n" in shown
+    assert "service   + api, 1 replica" in shown
+    assert "migration none → 0001" in shown
+
+
+def test_nothing_to_do(project: Project) -> None:
+    """A second deploy of the same has nothing to do, and makes no release."""
+    project.deploy()
+
+    deployed = project.deploy()
+
+    assert deployed.plan.idle
+    assert [1] == [one.number for one in project.history()]
+
+
+@pytest.mark.parametrize(("deployed", "expected"), [(True, 0), (False, 3)])
+def test_the_exit_code_of_a_plan(project: Project, deployed: bool, expected: int) -> None:  # noqa: FBT001
+    """--plan ends with 0 when there is nothing to do and with 3 when there is; it changes nothing."""
+    if deployed:
+        project.deploy()
+    before = project.history()
+
+    code = report.planned(project.repo, "dev", Wish())
+
+    assert expected == code
+    assert before == project.history()
+
+
+def test_the_commits_between(project: Project) -> None:
+    """The image's change is told as the commits between the two."""
+    project.deploy()
+    old = project.current().sha
+    project.commit("first")
+    new = project.commit("second")
+
+    told = changes(project)
+
+    assert f"image     {old} → {new}, 2 commits" == told[0]
+    assert [line.split()[-1] for line in told[1:]] == ["second", "first"]
+
+
+def test_a_commit_that_git_does_not_know(project: Project) -> None:
+    """A release of a commit that is not in this clone is told apart from one that is."""
+    project.deploy()
+    project.root.joinpath(".git").rename(project.root / ".gone")
+    project.root.joinpath(".gitignore").write_text("/.local/\n/.tools\n/.gone\n")
+    checkouts.git(project.root, "init", "-q", "-b", "main")
+    project.commit("another history")
+
+    told = changes(project)
+
+    assert told[0].endswith("of commits that are not in this clone")
+    assert "sealed    cannot be compared, this clone has not the commit of the release that runs" in told
+
+
+def test_a_plain_value(project: Project) -> None:
+    """A changed, an added and a removed plain value are told as such."""
+    project.deploy()
+    project.plain("dev", "LOG_LEVEL=info\n", "LOG_LEVEL=debug\n")
+    project.plain("dev", "LOG_FORMAT=json\n", "")
+
+    told = changes(project)
+
+    assert ["plain     - LOG_FORMAT", "plain     ~ LOG_LEVEL: info → debug"] == told[-2:]
+
+
+def test_a_sealed_value(project: Project) -> None:
+    """A changed secret is told by its name alone, and without an identity."""
+    project.deploy()
+    edit.put(project.repo, "dev", "SMTP_PASSWORD", "another value")
+    project.commit()
+    for identity in (project.root.parent / "home").rglob("*.agekey"):
+        identity.unlink()
+
+    told = changes(project)
+
+    assert ["sealed    ~ SMTP_PASSWORD"] == [line for line in told if line.startswith("sealed")]
+
+
+def test_replicas_and_placement(project: Project) -> None:
+    """What environments.yaml says otherwise is told."""
+    project.deploy()
+    project.about("dev", replicas={"api": 3, "worker": 1}, placement={"worker": ["node.labels.big==1"]})
+
+    told = changes(project)
+
+    assert ["replicas  api 1 → 3", "placement or resources of worker"] == told[-2:]
+
+
+def test_a_migration(project: Project) -> None:
+    """A migration is announced."""
+    project.deploy()
+    project.migration("0002", "0001")
+
+    assert "migration 0001 → 0002" == changes(project)[-1]
+
+
+def test_drift_is_put_right(project: Project) -> None:
+    """What was changed by hand is in the plan, and a deploy of the same puts it right."""
+    project.deploy()
+    fake.change(project.repo, "dev", running=[])
+
+    drift = project.preview().drift
+    project.deploy()
+
+    assert ["0 replicas run, 2 should"] == list(drift)
+    assert {2} == project.runs()

@@ -1,0 +1,48 @@
+import secrets
+from pathlib import Path
+
+import pytest
+
+from ci.gates.parity import report
+from ci.ground.errors import NoIdentityError
+from ci.ground.repo import Repo
+from ci.sealing import edit
+from tests import checkouts
+from tests.lockstep.gates.parity.changes import swap
+
+
+def test_the_matrix(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row a key, a column an environment, and what is wrong in its place."""
+    swap("config/dev.env", r"^SMTP_HOST=.*\n", "SMTP_HSOT=a\n")(repo)
+
+    ended = report.show(repo, "", sealed=False)
+
+    told = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    rows = {row.split()[0]: row.split()[1:] for row in told}
+    assert 1 == ended
+    assert ["local", "dev", "staging", "prod"] == rows["key"]
+    assert ["plain", "missing", "plain", "plain"] == rows["SMTP_HOST"]
+    assert ["extra"] == rows["SMTP_HSOT"]
+    assert ["sealed", "here", "sealed", "sealed", "sealed"] == rows["DATABASE_URL"]
+
+
+def test_opening_for_real(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    """With identities at hand, two environments with one password are found."""
+    password = secrets.token_hex()
+    for name in ("dev", "prod"):
+        edit.put(repo, name, "SMTP_PASSWORD", password)
+
+    ended = report.show(repo, "", sealed=True)
+
+    told = capsys.readouterr().out
+    assert 1 == ended
+    assert "parity/shared-secret SMTP_PASSWORD\n  is a secret of dev, too" in told
+    assert "3 opened environments" in told
+    assert password not in told
+
+
+def test_without_an_identity_nothing_is_opened(repo: Repo, tmp_path: Path) -> None:
+    """That is a fault, not a clean result."""
+    for name in ("", "prod"):
+        with checkouts.at_home(tmp_path), pytest.raises(NoIdentityError):
+            report.show(repo, name, sealed=True)

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from ci.ground import environments
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_template_is_good() -> None:
+    """Each environment has an engine and replicas, and the protected one follows another."""
+    read = environments.read(ROOT / "config/environments.yaml")
+
+    assert ["local", "dev", "staging", "prod"] == list(read.by_name)
+    assert ["prod"] == [one.name for one in read.by_name.values() if one.protected]
+    assert {"staging": "dev", "prod": "staging"} == {
+        one.name: one.follows for one in read.by_name.values() if one.follows
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "not a mapping"),
+        ("[", "environments.yaml cannot be read as YAML (aliases are not followed)"),
+        ("project: acme\n", "environments: ['required field']"),
+        ("project: Acme\nenvironments: {dev: {engine: swarm}}\n", "project:"),
+        ("project: acme\nenvironments: {}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {}}\n", "environments:"),
+        ("project: acme\nenvironments: {Dev: {engine: swarm}}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {engine: swarm, replica: {api: 1}}}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {engine: swarm, replicas: {api: -1}}}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {engine: swarm, protected: 'yes'}}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {engine: swarm, follows: qa}}\n", "dev: follows qa"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    """A slip in the file is an error that says where."""
+    path = tmp_path / "environments.yaml"
+    path.write_text(text)
+
+    with pytest.raises(environments.EnvironmentsError) as caught:
+        environments.read(path)
+
+    assert caught.value.problems[0].startswith(expected)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    """A checkout without the file is told apart from an empty one."""
+    with pytest.raises(environments.EnvironmentsError, match="cannot be read"):
+        environments.read(tmp_path / "environments.yaml")

@@ -1,0 +1,131 @@
+"""Values that are made here: lists that overlap, and single ones."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ci.ground import errors, ports
+from ci.ground.schema import Key
+from ci.rotation.providers import Job, generated
+from runtime import Secret
+from tests import services
+
+TOKENS = services.SCHEMA.keys["API_TOKENS"]
+
+
+def token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def job_of(old: str, about: Key = TOKENS, url: str = "") -> Job:
+    plain = {"PUBLIC_BASE_URL": url or f"http://127.0.0.1:{ports.free()}"}
+    return Job("prod", about, plain, Secret(old), f"lockstep-{secrets.token_hex(8)}", confirm=lambda _what: None)
+
+
+def parts(value: Secret) -> list[tuple[str, str]]:
+    """Return scope and token of each."""
+    return [(scope, bare) for scope, _, bare in (one.rpartition(":") for one in value.reveal().split(","))]
+
+
+def test_a_list_holds_new_and_old() -> None:
+    """Each new token has the scope of the old one in its place, and the old ones follow, as they are."""
+    twice = token()
+    old = f"{token()},read:{token()},submit:{token()},read:{twice},submit:{twice}"
+    job = job_of(old)
+
+    new = generated.make(job)
+
+    made, kept = parts(new)[:5], new.reveal().split(",", maxsplit=5)[5]
+    assert old == kept
+    assert ["", "read", "submit", "read", "submit"] == [scope for scope, _ in made]
+    assert made[3][1] == made[4][1]
+    assert 4 == len({bare for _, bare in made} - {bare for _, bare in parts(job.old)})
+    assert None is TOKENS.problem(new.reveal())
+
+
+def test_revoke_leaves_the_new_ones() -> None:
+    """What is to be sealed then has as many tokens as there were; the same is said when it is asked again."""
+    job = job_of(f"{token()},read:{token()}")
+    new = generated.make(job)
+
+    left = generated.revoke(job, job.old, new)
+
+    assert new.reveal() == f"{left.reveal()},{job.old.reveal()}"
+    assert left == generated.revoke(job, job.old, left) == generated.revoke(job, job.old, new)
+
+
+def test_the_old_ones_go_when_somebody_says_so() -> None:
+    """Those who use a token need time to change, so revoke waits; after a leak it does not."""
+    job = replace(job_of(token()), confirm=Job.confirm)
+    new = generated.make(job)
+    with pytest.raises(errors.NotConfirmedError, match="the old values of API_TOKENS are about to be refused"):
+        generated.revoke(job, job.old, new)
+
+    left = generated.revoke(replace(job, leaked=True), job.old, new)
+
+    assert 1 == len(parts(left))
+    assert left == generated.revoke(job, job.old, left)
+
+
+def test_given_up() -> None:
+    """The old list is left as it was, whether or not the new one still held it."""
+    job = replace(job_of(f"{token()},submit:{token()}"), confirm=Job.confirm)
+    new = generated.make(job)
+    left = generated.revoke(replace(job, leaked=True), job.old, new)
+
+    assert job.old == generated.revoke(job, new, job.old)
+    assert job.old == generated.revoke(job, left, job.old)
+
+
+def test_a_single_value() -> None:
+    """It follows its key's template, holds nothing old, and nobody can be asked about it."""
+    key = Key("SIGNING_KEY", {"type": "string"}, {"secret": True, "generate": {"prod": "k_{hex}"}})
+    job = replace(job_of("old", key), confirm=Job.confirm)
+
+    new = generated.make(job)
+
+    assert (True, 34) == (new.reveal().startswith("k_"), len(new.reveal()))
+    assert new == generated.revoke(job, job.old, new)
+    assert None is generated.admits(job, new)
+
+
+def test_a_value_that_was_made_and_lost() -> None:
+    """Nothing knows it, so nothing is taken back; the next one is another."""
+    job = job_of(token())
+    lost = generated.make(job)
+    generated.sweep(job)
+
+    assert lost != generated.make(job)
+
+
+@pytest.fixture
+def api(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A running api's URL, and its tokens, each of which may ask once in ten seconds."""
+    environ = services.environment(services.new_database(postgres_url), services.numbered(redis_url, 9))
+    environ |= {"API_TOKENS": f"read:{token()},submit:{token()}", "RATE_PER_SECOND": "0.1"}
+    code, said = services.migrate(environ, tmp_path / "migrate.log")
+    assert 0 == code, said
+    with services.running("api", environ, tmp_path / "api.log") as running:
+        yield running.url, environ["API_TOKENS"]
+
+
+@pytest.mark.server
+def test_the_api_is_asked(api: tuple[str, str]) -> None:
+    """A list is taken when any of its tokens is, of whatever scope, however often it asked; else it is refused."""
+    url, tokens = api
+    job = job_of(tokens, url=url)
+    new = generated.make(job)
+    left = generated.revoke(job, job.old, new)
+    submits = Secret(tokens.split(",")[1])
+
+    assert (True, True, True, False) == tuple(generated.admits(job, one) for one in (job.old, submits, new, left))
+
+
+def test_silence_is_no_refusal() -> None:
+    """An api that cannot be reached from here has not refused anything."""
+    job = job_of(token())
+
+    assert None is generated.admits(job, job.old)

@@ -1,0 +1,170 @@
+"""The workflows: what they run exists, what they use is pinned, and who is given what."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from invoke.parser import Parser
+
+import tasks
+from ci.ground.environments import Environment
+from ci.ground.repo import LOCAL, Repo
+from ci.sealing import identity
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / ".github/workflows").iterdir())
+WORKFLOWS: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
+JOBS = {f"{name}:{key}": job for name, workflow in WORKFLOWS.items() for key, job in workflow["jobs"].items()}
+REAL = [one for one in Repo(ROOT).environments.by_name.values() if one.engine != LOCAL]
+OURS = re.compile(r"(?:sudo )?\./run (?:inv|nox -s) [\w./=\" $-]+")
+SHELL = {
+    "sudo .ci/engine": "what it installs is the machine's, and root's to install",
+    'install -D -m 600 /dev/stdin ~/.ssh/known_hosts <<<"$ENGINE_HOSTS"': "ssh knows hosts by a file alone",
+    'ssh-agent -a "$SSH_AUTH_SOCK" && ssh-add - <<<"$ENGINE_KEY"': "ssh takes a key from an agent, or a file",
+    'docker login "$REGISTRY" --username="$REGISTRY_USER" --password-stdin <<<"$REGISTRY_TOKEN"': (
+        "the Docker SDK reads the file that it writes"
+    ),
+}
+
+
+def commands(workflow: str = "") -> Iterator[str]:
+    """Yield what the jobs run, of one workflow or of all; a variable of a matrix by each of its values."""
+    for name, job in JOBS.items():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        for step in job["steps"] if name.startswith(workflow) else ():
+            lines = [step.get("run", "")]
+            for variable, value in step.get("env", {}).items():
+                if key := re.fullmatch(r"\$\{\{ matrix\.(\w+) \}\}", value):
+                    values = [*matrix[key[1]], *(one[key[1]] for one in matrix.get("include", ()))]
+                    lines = [re.sub(rf'"?\${variable}"?', one, line) for line in lines for one in values]
+            yield from filter(None, lines)
+
+
+def delivers(one: Environment) -> str:
+    """Return the command that brings an environment what it should run."""
+    verb = f'promote --to={one.name} --sha="$GITHUB_SHA"' if one.follows else f"deploy --env={one.name}"
+    return f"./run inv {verb}{' --yes' if one.protected else ''}"
+
+
+def test_every_action_is_pinned() -> None:
+    """Each by a full SHA, with the version that this is beside it; an action has one SHA in all workflows."""
+    lines = [line.strip() for path in FILES for line in path.read_text().splitlines() if "uses:" in line]
+    found = [
+        re.fullmatch(r"(?:- )?uses: ([\w-]+/[\w./-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+", line) for line in lines
+    ]
+    pins = {(one[1], one[2]) for one in found if one}
+
+    assert [] == [line for line, one in zip(lines, found, strict=True) if one is None]
+    assert {"actions/checkout", "actions/setup-python"} == {action for action, _ in pins}
+    assert 2 == len(pins)
+
+
+def test_nobody_may_more_than_read() -> None:
+    """A workflow has no permissions, a job may read the contents, and a checkout leaves no token behind."""
+    checkouts = [step for job in JOBS.values() for step in job["steps"] if "checkout" in step.get("uses", "")]
+
+    assert {name: {} for name in WORKFLOWS} == {name: one["permissions"] for name, one in WORKFLOWS.items()}
+    assert {name: {"contents": "read"} for name in JOBS} == {
+        name: job["permissions"] for name, job in JOBS.items()
+    }
+    assert dict.fromkeys(JOBS, False) == {
+        name: step["with"]["persist-credentials"] for (name, _), step in zip(JOBS.items(), checkouts, strict=True)
+    }
+
+
+def test_every_job_ends() -> None:
+    """Each has a timeout well below the six hours that it would have, and what delivers is never cut off."""
+    assert [] == [name for name, job in JOBS.items() if not 0 < job["timeout-minutes"] <= 45]
+    assert {
+        name: {"group": f"deliver-{name}", "cancel-in-progress": False} for name in WORKFLOWS["deliver"]["jobs"]
+    } == {name: job["concurrency"] for name, job in WORKFLOWS["deliver"]["jobs"].items()}
+
+
+def test_workflows_have_no_shell_of_their_own() -> None:
+    """They call sessions and tasks by `./run`, but for what is listed here with its reason."""
+    every = list(commands())
+
+    assert [] == [line for line in every if line not in SHELL and not OURS.fullmatch(line)]
+    assert [] == [line for line in SHELL if line not in every]
+
+
+def test_what_is_called_exists() -> None:
+    """Each session is in noxfile.py; each task is in tasks.py and has the flags that it is given."""
+    called = [shlex.split(line.removeprefix("sudo ")) for line in commands() if OURS.fullmatch(line)]
+    sessions = {
+        node.name
+        for node in ast.parse((ROOT / "noxfile.py").read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+    assert set() == {words[3] for words in called if words[1] == "nox"} - sessions
+    for words in [words[2:] for words in called if words[1] == "inv"]:
+        assert [words[0]] == [one.name for one in Parser(tasks.namespace.to_contexts()).parse_argv(words)]
+
+
+def test_every_default_session_is_checked() -> None:
+    """What a plain `nox` runs is run for each pull request, and so is what needs more of a machine."""
+    text = (ROOT / "noxfile.py").read_text()
+    [default] = re.findall(r"(?m)^nox\.options\.sessions = (\[.*\])$", text)
+    wanted = {*ast.literal_eval(default), "browser", "engine"} - {"summary"}
+
+    assert wanted == {shlex.split(line)[-1] for line in commands("checks:") if " nox " in line}
+
+
+def test_every_environment_is_delivered_after_the_one_that_it_follows() -> None:
+    """One job each, in an environment of that name; the first builds, and each needs the one before."""
+    jobs = WORKFLOWS["deliver"]["jobs"]
+    built = [line for line in commands("deliver:") if "inv build" in line]
+
+    assert [(one.name, one.follows, one.name, delivers(one)) for one in REAL] == [
+        (name, job.get("needs"), job["environment"], job["steps"][-1]["run"]) for name, job in jobs.items()
+    ]
+    assert ["./run inv build --push"] == built
+    assert built[0] in [step.get("run") for step in jobs[REAL[0].name]["steps"]]
+
+
+def test_every_environment_is_looked_at() -> None:
+    """Drift is looked for in each, as itself and without its reviewers."""
+    [job] = WORKFLOWS["drift"]["jobs"].values()
+
+    assert [f"./run inv drift -e {one.name}" for one in REAL] == [
+        line for line in commands("drift:") if " inv " in line
+    ]
+    assert "${{ matrix.name }}-drift" == job["environment"]
+
+
+def test_ages_of_secrets_are_looked_at_each_week() -> None:
+    """On one day of the week, and with the whole history, which alone tells them."""
+    [job] = WORKFLOWS["rotation"]["jobs"].values()
+    [schedule] = WORKFLOWS["rotation"][True]["schedule"]  # `on` is a boolean to YAML 1.1
+
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule["cron"])
+    assert 0 == job["steps"][0]["with"]["fetch-depth"]
+    assert ["./run nox -s rotation -- --format=github"] == list(commands("rotation:"))
+
+
+def test_an_identity_is_given_to_one_step_of_its_environment() -> None:
+    """The variable stands at the last step of a job of its environment, and nowhere else."""
+    wanted = {
+        f"deliver:{one.name}": {identity.VARIABLE: f"${{{{ secrets.{identity.VARIABLE} }}}}"} for one in REAL
+    }
+    text = "".join(re.sub(r"(?m)^#.*$", "", path.read_text()) for path in FILES)
+
+    assert wanted == {name: job["steps"][-1]["env"] for name, job in JOBS.items() if name in wanted}
+    assert 2 * len(REAL) == text.count(identity.VARIABLE)
+    assert [one.name for one in REAL] == [JOBS[name]["environment"] for name in wanted]
+
+
+@pytest.mark.parametrize("name", [name for name, job in JOBS.items() if "secrets." in str(job)])
+def test_secrets_are_those_of_an_environment(name: str) -> None:
+    """Only a step is given one, and only in a job whose environment of GitHub is open to main alone."""
+    job = JOBS[name]
+
+    assert job["environment"]
+    assert "secrets." not in str({**job, "steps": [step for step in job["steps"] if "run" not in step]})
+    assert "secrets." not in str([step["run"] for step in job["steps"] if "run" in step])
