@@ -176,13 +176,14 @@ def deploy(
     _context: Context, env: str = LOCAL, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
 ) -> None:
     """Deploy an environment and prove that it works; --plan only shows what would change (exit code 3)."""
+    from ci import cli
     from ci.delivery import deploy, report
     from ci.ground import repo
 
     wish = deploy.Wish(sha=sha, force=force, yes=yes)
     if plan:
         raise SystemExit(report.planned(repo.here(), env, wish))
-    report.deployed(deploy.run(repo.here(), env, wish))
+    report.deployed(cli.follow(deploy.run(repo.here(), env, wish)))
 
 
 @verb
@@ -190,22 +191,24 @@ def promote(
     _context: Context, to: str, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
 ) -> None:
     """Deploy what runs in the environment before, --sha only that; --force=REASON skips its proof, on record."""
+    from ci import cli
     from ci.delivery import deploy, report
     from ci.ground import repo
 
     wish = deploy.Wish(sha=sha, promote=True, force=force, yes=yes)
     if plan:
         raise SystemExit(report.planned(repo.here(), to, wish))
-    deploy.run(repo.here(), to, wish)
+    cli.follow(deploy.run(repo.here(), to, wish))
 
 
 @verb
 def rollback(_context: Context, env: str, to: int = 0, yes: bool = False, why: str = "") -> None:
     """Restore image and config of an earlier release, of the one before without --to."""
+    from ci import cli
     from ci.delivery import deploy
     from ci.ground import repo
 
-    deploy.back(repo.here(), env, to or None, why=why, yes=yes)
+    cli.follow(deploy.back(repo.here(), env, to or None, why=why, yes=yes))
 
 
 @verb
@@ -219,11 +222,12 @@ def rotate(  # noqa: PLR0917, invoke makes options of them
     abort: bool = False,
 ) -> None:
     """Replace one secret everywhere without a gap; killed, it goes on; --abort goes back to the old value."""
+    from ci import cli
     from ci.ground import repo
     from ci.rotation import rotate
 
     wish = rotate.Wish(yes=yes, commit=commit, leaked=leaked)
-    (rotate.abort if abort else rotate.run)(repo.here(), env, key, wish)
+    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, wish))
 
 
 @verb
@@ -238,11 +242,13 @@ def rotation__status(_context: Context, env: str = "") -> None:
 @verb
 def leaked(_context: Context) -> None:
     """Say where a value from a prompt or stdin occurs, without showing it: environments, git, images, releases."""
+    from ci import cli
+    from ci.cli import rotation as report
     from ci.ground import repo
     from ci.rotation import leaked
     from ci.sealing import ask
 
-    raise SystemExit(leaked.report(leaked.look(repo.here(), ask.value("the leaked value"))))
+    raise SystemExit(report.leaked(cli.follow(leaked.look(repo.here(), ask.value("the leaked value")))))
 
 
 @verb
@@ -303,13 +309,14 @@ def logs(_context: Context, env: str = LOCAL, service: str = "", follow: bool = 
 @verb
 def stop(_context: Context, env: str = LOCAL, purge: bool = False, yes: bool = False) -> None:
     """Stop an environment; --purge deletes what it keeps, too: data and identity of local, releases of others."""
+    from ci import cli
     from ci.delivery import confirm, engines
     from ci.ground import console, repo
 
     here = repo.here()
     engine = engines.of(here, env)
     if here.environments.by_name[env].protected and not yes:
-        confirm.typed(env, f"{env} is protected")
+        cli.follow(confirm.typed(env, f"{env} is protected"))
     with engine.lock(here, env):
         console.done("stopped", engine.stop(here, env, purge=purge))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.measure import Row
+from ci import cli
 from ci.delivery import engines, smoke
 from ci.ground import console, repo
 from ci.rotation import providers, rotate
@@ -141,7 +142,7 @@ def main() -> None:
     engines.of = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
     smoke.send = clock.timed(ENGINE, smoke.send)
     rotate.STEPS = tuple(map(clock.within, rotate.STEPS))
-    rotate.run(repo.here(), repo.LOCAL, sys.argv[1], rotate.Wish())
+    cli.follow(rotate.run(repo.here(), repo.LOCAL, sys.argv[1], rotate.Wish()))
     console.say(json.dumps(clock.spent()))
 
 

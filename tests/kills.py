@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import os, random, signal, sys, threading
 from pathlib import Path
+from ci import cli
 from ci.delivery import deploy
 from ci.ground.repo import Repo
 root, name, sha, last = sys.argv[1:]
@@ -26,11 +27,12 @@ for step in deploy.STEPS:
     if step.__name__ == last:
         steps.append(kill)
 deploy.STEPS = tuple(steps)
-deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha))
+cli.follow(deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha)))
 """
 ROTATION = """
 import os, signal, sys
-from ci.ground import repo
+from ci import cli
+from ci.ground import events, repo
 from ci.rotation import rotate
 name, key, moment = sys.argv[1:]
 def kill(now):
@@ -39,13 +41,13 @@ def kill(now):
 def around(step):
     def run(rotation):
         kill(f"before {step.__name__}")
-        told = step(rotation)
+        text = yield from events.result(step(rotation))
         kill(f"behind {step.__name__}")
-        return told
+        return text
     run.__name__ = step.__name__
     return run
 rotate.STEPS = tuple(map(around, rotate.STEPS))
-rotate.run(repo.here(), name, key, rotate.Wish(yes=True, commit=True))
+cli.follow(rotate.run(repo.here(), name, key, rotate.Wish(yes=True, commit=True)))
 """
 
 

@@ -1,14 +1,13 @@
-"""A person's word before a protected environment is changed."""
-
-import sys
+"""A person's confirmation before a protected environment is changed."""
 
 from ci.ground import errors
+from ci.ground.events import Events, Question
 
 
-def typed(name: str, what: str) -> None:
-    """Have an environment's name typed; NotConfirmedError when it is not, or nobody is there to type it."""
-    if sys.stdin.isatty() and input(f"type {name} to go on: ").strip() == name:
-        return
-    raise errors.NotConfirmedError(
-        f"{what}, and nobody confirmed", "type its name when asked, or add --yes where nobody can"
-    )
+def typed(name: str, what: str) -> Events[None]:
+    """Have an environment's name typed; NotConfirmedError when another answer comes, or none can."""
+    answer = yield Question(f"type {name} to go on: ")
+    if answer is None or answer.strip() != name:
+        raise errors.NotConfirmedError(
+            f"{what}, and nobody confirmed", "type its name when asked, or add --yes where nobody can"
+        )

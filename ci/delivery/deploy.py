@@ -1,9 +1,9 @@
 """A deploy, step by step. It ends with the new release healthy everywhere, or with what ran before untouched."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ci.delivery import confirm as confirms
 from ci.delivery import engines, migrations, promote, rollback
@@ -11,7 +11,8 @@ from ci.delivery import plan as plans
 from ci.delivery import release as releases
 from ci.delivery import smoke as smokes
 from ci.delivery.release import HEALTHY, Image, Release, current
-from ci.ground import console, errors, git
+from ci.ground import errors, events, git
+from ci.ground.events import Events, Line
 from ci.ground.repo import LOCAL, Repo
 from ci.sealing import environment as environments
 from ci.sealing import init
@@ -54,7 +55,8 @@ class Deploy:
 
 
 LAST_LINES = 15
-Step = Callable[[Deploy], str | None]  # what it tells a person; None where there is nothing to tell
+Text = str | None  # what a step reports; None where there is nothing to report
+Step = Callable[[Deploy], Text | Events[Text]]
 
 
 def lock(deploy: Deploy) -> None:
@@ -62,19 +64,19 @@ def lock(deploy: Deploy) -> None:
     deploy.held.enter_context(deploy.engine.lock(deploy.repo, deploy.name))
 
 
-def plan(deploy: Deploy) -> None:
+def plan(deploy: Deploy) -> Events[None]:
     """Make the release, and show what it would change."""
     before = deploy.engine.history(deploy.repo, deploy.name)
     deploy.plan = _plan(deploy.repo, deploy.name, deploy.engine, before, deploy.make)
     deploy.release, deploy.database = deploy.plan.after, before[-1].lives_with if before else ()
     if deploy.name != LOCAL:
-        console.emit("".join(f"{line}\n" for line in deploy.plan.lines()))
+        yield from map(Line, deploy.plan.lines())
 
 
-def confirm(deploy: Deploy) -> None:
+def confirm(deploy: Deploy) -> Events[None]:
     """Have the name of a protected environment typed; NotConfirmedError without it."""
     if deploy.plan.asks and not deploy.yes:
-        confirms.typed(deploy.name, f"{deploy.name} is protected")
+        yield from confirms.typed(deploy.name, f"{deploy.name} is protected")
 
 
 def decrypt(deploy: Deploy) -> str:
@@ -162,17 +164,20 @@ STEPS: tuple[Step, ...] = (
 BACK: tuple[Step, ...] = tuple(step for step in STEPS if step not in (decrypt, migrate, prove))
 
 
-def run(repo: Repo, name: str, wish: Wish) -> Deploy:
+def run(repo: Repo, name: str, wish: Wish) -> Events[Deploy]:
     """Deploy, or promote, an environment and return what was done."""
-    return _walk(STEPS, Deploy(repo, name, forward(repo, name, wish), wish.yes, engines.of(repo, name)))
+    return (
+        yield from _walk(STEPS, Deploy(repo, name, forward(repo, name, wish), wish.yes, engines.of(repo, name)))
+    )
 
 
-def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Deploy:
+def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Events[Deploy]:
     """Restore image and config of an old release and return what was done."""
     engine = engines.of(repo, name)
     if name == LOCAL:
         raise errors.UsageError("local runs what stands in the working tree", "git checkout, then inv deploy")
-    return _walk(BACK, Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine))
+    made = Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine)
+    return (yield from _walk(BACK, made))
 
 
 def preview(repo: Repo, name: str, wish: Wish) -> plans.Plan:
@@ -228,17 +233,13 @@ def _plan(
     return plans.make(repo, current(before), make(before), engine.drift(repo, name))
 
 
-def _walk(steps: Sequence[Step], deploy: Deploy) -> Deploy:
-    """Do one step after another; a failed one undoes those before it."""
+def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
+    """Do one step after another; if one fails, undo those before it."""
     with deploy.held:
         try:
-            for step in steps:
-                begun = time.monotonic()
-                with nullcontext() if step in (plan, confirm) else console.working(step.__name__, _about(step)):
-                    told = step(deploy)
-                if told:
-                    console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")
-                if step is plan and deploy.plan.idle and deploy.name != LOCAL:
+            for each in steps:
+                yield from events.step(each.__name__, _about(each), partial(each, deploy))
+                if each is plan and deploy.plan.idle and deploy.name != LOCAL:
                     break
         except BaseException as error:
             if deploy.begun and not deploy.recorded:
@@ -248,13 +249,12 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Deploy:
 
 
 def _undo(deploy: Deploy, why: str) -> None:
-    """Put back what ran before, the edge too; EngineError with both reasons when that fails, too."""
+    """Restore what ran before, the edge too; EngineError with both reasons when that fails, too."""
     try:
-        with console.working("undo", "Put back what ran before"):
-            deploy.engine.undo(deploy.repo, replace(deploy.release, lives_with=deploy.database), why)
-            if runs := current(deploy.engine.history(deploy.repo, deploy.name)):
-                with suppress(errors.SmokeError):  # that the edge is out of reach is not why it failed
-                    _answers(deploy, runs)
+        deploy.engine.undo(deploy.repo, replace(deploy.release, lives_with=deploy.database), why)
+        if runs := current(deploy.engine.history(deploy.repo, deploy.name)):
+            with suppress(errors.SmokeError):  # that the edge is out of reach is not why it failed
+                _answers(deploy, runs)
     except errors.LockstepError as fault:
         hint = f"{fault.hint}; the next inv deploy --env={deploy.name} finishes or undoes it"
         raise errors.EngineError(f"{why}; to put back what ran before failed, too: {fault}", hint) from None

@@ -36,6 +36,8 @@ _RULES: dict[str, Any] = {
                 },
                 "soak_minutes": {"type": "number", "min": 0},
                 "keep_releases": {"type": "integer", "min": 2, "max": 100},
+                "in_git": {"type": "boolean"},
+                "verify": {"type": "boolean"},
                 "docker": {"type": "string"},
                 "address": {"type": "string"},
                 "edge": {
@@ -79,7 +81,9 @@ class Environment:
 
     `keep_releases` is how many healthy releases a rollback can reach. `docker` is a Docker context or an
     address (`ssh://…`), empty for the engine of this machine; `address` is where the edge is reached from here.
-    `placement` holds swarm constraints and `resources` limits, by service.
+    `placement` holds swarm constraints and `resources` limits, by service. `in_git` says whether its sealed values
+    are kept in the repository; those of another are made on this machine and stay there. `verify` says whether a
+    deploy ends by sending messages.
     """
 
     name: str
@@ -89,6 +93,8 @@ class Environment:
     replicas: Mapping[str, int] = field(default_factory=dict)
     soak_minutes: float = 0
     keep_releases: int = 10
+    in_git: bool = True
+    verify: bool = False
     docker: str = ""
     address: str = "127.0.0.1"
     edge: Mapping[str, Any] = field(default_factory=dict)
@@ -103,6 +109,17 @@ class Environments:
     project: str
     by_name: Mapping[str, Environment]
     registry: str = ""
+
+    @property
+    def in_git(self) -> list[str]:
+        """The environments whose sealed values are kept in the repository."""
+        return [name for name, environment in self.by_name.items() if environment.in_git]
+
+    @property
+    def default(self) -> str:
+        """The environment that a command means when none is given: the one of this machine; empty without one."""
+        own = [name for name, environment in self.by_name.items() if not environment.in_git]
+        return own[0] if len(own) == 1 else ""
 
 
 def read(path: Path) -> Environments:

@@ -13,14 +13,18 @@ from ci.ground import console
 
 
 class LockstepError(Exception):
-    """A fault with a message, a hint that cures it, and lines of detail such as a log's end."""
+    """A fault with a message, a hint with the fix, and lines of detail such as a log's end.
+
+    `output` is text for stdout that another program may read, such as SQL for an administrator.
+    """
 
     code = 70
 
-    def __init__(self, message: str, hint: str, detail: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, hint: str, detail: Sequence[str] = (), output: str = "") -> None:
         super().__init__(message)
         self.hint = hint
         self.detail = tuple(detail)
+        self.output = output
 
 
 class UsageError(LockstepError):
@@ -233,6 +237,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except LockstepError as error:
+        console.emit(error.output)
         console.error(str(error), error.hint, error.detail)
         raise SystemExit(error.code) from None
     except KeyboardInterrupt:

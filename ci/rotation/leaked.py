@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from docker.errors import DockerException
@@ -22,7 +23,8 @@ from ci.gates.leaks import objects
 from ci.gates.leaks.feed import Source
 from ci.gates.rotation import dates
 from ci.gates.sealing import tracked
-from ci.ground import console, dotenv, errors, git
+from ci.ground import dotenv, errors, events, git
+from ci.ground.events import Events
 from ci.ground.repo import LOCAL, Repo
 from ci.rotation.needle import Needle, Search, Vault
 from ci.sealing import proposal
@@ -95,7 +97,7 @@ class Look:
             self.report.rotate.append((name, key))
 
 
-def look(repo: Repo, value: str) -> Report:
+def look(repo: Repo, value: str) -> Events[Report]:
     """Look for a value everywhere; BadValueError for one that is too short to be told from others."""
     value = value.strip()
     if len(value) < SHORTEST:
@@ -106,26 +108,8 @@ def look(repo: Repo, value: str) -> Report:
     needle = Needle(value)
     it = Look(repo, needle, Vault(repo, needle))
     for part in (_environments, _history, _images, _releases):
-        with console.working("look", str(part.__doc__).partition(",")[0].rstrip(".")):
-            part(it)
+        yield from events.step("look", str(part.__doc__).partition(",")[0].rstrip("."), partial(part, it))
     return it.report
-
-
-def report(it: Report) -> int:
-    """Say what was found and what is to be done, and return the exit code."""
-    if it.found:
-        console.table(("found in", "where", ""), [(one.kind, one.where, one.what) for one in it.found])
-    if it.unseen:
-        console.table(("not looked at", "where", "why"), [(one.kind, one.where, one.what) for one in it.unseen])
-    for note in it.notes:
-        console.say(note)
-    looked = ", ".join(f"{count} {what}" for what, count in it.looked.items())
-    console.say(f"{len(it.found) or 'no'} places; looked at {looked or 'nothing'}")
-    for name, key in it.rotate:
-        console.say(f"next: inv rotate --env={name} --key={key} --leaked")
-    if it.found and not it.rotate:
-        console.say("next: no environment that was opened has it today; see that its provider refuses it")
-    return it.code
 
 
 def _environments(it: Look) -> None:

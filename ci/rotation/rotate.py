@@ -1,15 +1,16 @@
 """A rotation, step by step. Killed anywhere, the same command goes on; the old value outlives confirm."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ci.delivery import confirm as confirms
 from ci.delivery import deploy as deploys
 from ci.delivery import engines, smoke
 from ci.delivery import release as releases
-from ci.ground import command, console, errors
+from ci.ground import command, errors, events
+from ci.ground.events import Events, Line
 from ci.ground.repo import LOCAL, Repo
 from ci.ground.schema import Key
 from ci.rotation import providers
@@ -40,13 +41,13 @@ class Rotation:
     new: Secret = field(default_factory=lambda: Secret(""))
 
 
-Step = Callable[[Rotation], str]
+Step = Callable[[Rotation], str | Events[str]]
 
 
-def stage(rotation: Rotation) -> str:
+def stage(rotation: Rotation) -> Events[str]:
     """Have a new value made, keep both sealed, and make the new one valid beside the old one."""
     if not rotation.new.reveal():
-        rotation.new = rotation.provider.make(rotation.job)
+        rotation.new = yield from events.result(rotation.provider.make(rotation.job))
         edit.check(rotation.repo, rotation.job.environment, rotation.job.key, rotation.new.reveal())
         states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: rotation.new})
     rotation.provider.admit(rotation.job, rotation.new)
@@ -68,9 +69,9 @@ def seal(rotation: Rotation) -> str:
     return _put(rotation, rotation.new)
 
 
-def deploy(rotation: Rotation) -> str:
+def deploy(rotation: Rotation) -> Events[str]:
     """Give the new value to every replica: the same image, a new release."""
-    rotation.state.release = _deploy(rotation)
+    rotation.state.release = yield from _deploy(rotation)
     return f"release {rotation.state.release} has the new value"
 
 
@@ -83,13 +84,13 @@ def confirm(rotation: Rotation) -> str:
     return told
 
 
-def revoke(rotation: Rotation) -> str:
+def revoke(rotation: Rotation) -> Events[str]:
     """Make the old value invalid; where the new one held it, too, what is left of that is sealed and deployed."""
-    left = rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new)
+    left = yield from events.result(rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new))
     if left == rotation.new:
         return "the old value is revoked"
     told = _put(rotation, left)
-    rotation.state.release = _deploy(rotation)
+    rotation.state.release = yield from _deploy(rotation)
     told += f", {_confirmed(rotation)}"
     rotation.new = left
     states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: left})
@@ -119,24 +120,24 @@ STEPS: tuple[Step, ...] = (stage, probe, seal, deploy, confirm, revoke, prove, r
 LEAKED: tuple[Step, ...] = (stage, probe, revoke, prove, seal, deploy, confirm, record)
 
 
-def run(repo: Repo, name: str, key: str, wish: Wish) -> None:
+def run(repo: Repo, name: str, key: str, wish: Wish) -> Events[None]:
     """Rotate one key of an environment, or go on with the rotation that is under way."""
     provider = providers.of(providers.named(repo, name, key))
     with states.alone(repo, name):
         state = states.read(repo, name, key)
         if state is None:
-            _warn(name, wish, provider, repo.schema.keys[key])
+            yield from _warn(name, wish, provider, repo.schema.keys[key])
             state = states.begin(repo, name, key, leaked=wish.leaked)
         elif state.aborting:
             raise errors.RotationError(
                 "this rotation is being given up", "the same command with --abort ends that"
             )
         rotation = _made(repo, wish, state, provider)
-        _walk(rotation, LEAKED if state.leaked else STEPS)
+        yield from _walk(rotation, LEAKED if state.leaked else STEPS)
         states.end(repo, state)
 
 
-def abort(repo: Repo, name: str, key: str, wish: Wish) -> None:
+def abort(repo: Repo, name: str, key: str, wish: Wish) -> Events[None]:
     """Go back to the old value; RotationError once that is revoked, or when nothing is under way."""
     provider = providers.of(providers.named(repo, name, key))
     with states.alone(repo, name):
@@ -152,35 +153,46 @@ def abort(repo: Repo, name: str, key: str, wish: Wish) -> None:
                 "the old value is revoked", "only forward: the same command without --abort"
             )
         if valid is None:
-            rotation.job.confirm("nobody can be asked whether the old value is still valid")
+            yield from rotation.job.confirm("nobody can be asked whether the old value is still valid")
         state.aborting = True
         states.write(repo, state)
-        _back(rotation)
+        yield from _back(rotation)
         states.end(repo, state)
 
 
-def _walk(rotation: Rotation, steps: tuple[Step, ...]) -> None:
-    for step in steps:
-        if step.__name__ in rotation.state.done:
-            continue
-        begun = time.monotonic()
-        told = step(rotation)
-        rotation.state.done.append(step.__name__)
-        states.write(rotation.repo, rotation.state)
-        console.done(step.__name__, f"{told}, {time.monotonic() - begun:.1f} s")
+def _walk(rotation: Rotation, steps: tuple[Step, ...]) -> Events[None]:
+    for each in steps:
+        if each.__name__ not in rotation.state.done:
+            yield from events.step(each.__name__, _about(each), partial(_noted, rotation, each))
 
 
-def _back(rotation: Rotation) -> None:
+def _noted(rotation: Rotation, each: Step) -> Events[str]:
+    """Do one step and write down that it is done."""
+    text = yield from events.result(each(rotation))
+    rotation.state.done.append(each.__name__)
+    states.write(rotation.repo, rotation.state)
+    return text
+
+
+def _about(each: Step) -> str:
+    return str(each.__doc__).partition(";")[0].removesuffix(".")
+
+
+def _back(rotation: Rotation) -> Events[None]:
     """Bring the old value back everywhere before the new one goes."""
     if rotation.new.reveal():
-        console.done("seal", _put(rotation, rotation.job.old))
+        yield from events.step("seal", "Seal the old value", lambda: _put(rotation, rotation.job.old))
         if ("probe" if rotation.state.leaked else "seal") in rotation.state.done:  # a deploy may have begun
-            rotation.state.release = _deploy(rotation)
-            console.done("deploy", f"release {rotation.state.release} has the old value")
-            console.done("confirm", _confirmed(rotation))
-        rotation.provider.revoke(rotation.job, rotation.new, rotation.job.old)
+            yield from events.step("deploy", "Give the old value to every replica", lambda: _restored(rotation))
+            yield from events.step("confirm", str(confirm.__doc__), lambda: _confirmed(rotation))
+        yield from events.result(rotation.provider.revoke(rotation.job, rotation.new, rotation.job.old))
     rotation.provider.sweep(rotation.job)
-    console.done("abort", "the old value is in use, the new one is revoked")
+    yield events.Ended("abort", "the old value is in use, the new one is revoked", 0)
+
+
+def _restored(rotation: Rotation) -> Events[str]:
+    rotation.state.release = yield from _deploy(rotation)
+    return f"release {rotation.state.release} has the old value"
 
 
 def _made(repo: Repo, wish: Wish, state: states.State, provider: providers.Provider) -> Rotation:
@@ -188,25 +200,21 @@ def _made(repo: Repo, wish: Wish, state: states.State, provider: providers.Provi
     old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
     plain = environment.plain(repo, state.environment)
 
-    def confirm(what: str) -> None:
-        if not wish.yes:
-            confirms.typed(state.environment, what)
-
     about = repo.schema.keys[state.key]
-    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, confirm)
+    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, wish.yes)
     return Rotation(repo, wish, state, provider, job, kept.get(NEW, Secret("")))
 
 
-def _warn(name: str, wish: Wish, provider: providers.Provider, about: Key) -> None:
+def _warn(name: str, wish: Wish, provider: providers.Provider, about: Key) -> Events[None]:
     """Say before the first step what will fail in the meantime, and have it confirmed."""
     gap = "" if about.several else provider.gap
     if wish.leaked:
         gap = "what runs with the old value fails until the deploy is through"
     if not gap:
         return
-    console.say(f"gap: {gap}")
+    yield Line(f"gap: {gap}")
     if not wish.yes:
-        confirms.typed(name, "there is a gap")
+        yield from confirms.typed(name, "there is a gap")
 
 
 def _put(rotation: Rotation, value: Secret) -> str:
@@ -230,12 +238,12 @@ def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
     return True
 
 
-def _deploy(rotation: Rotation) -> int:
+def _deploy(rotation: Rotation) -> Events[int]:
     """Deploy what is sealed, and return the release that has it: the one that runs, where that has it already."""
     runs = _current(rotation)
     sha = "" if rotation.job.environment == LOCAL else runs.sha
     wish = deploys.Wish(sha=sha, yes=rotation.wish.yes, rotates=rotation.job.key)
-    deploys.run(rotation.repo, rotation.job.environment, wish)
+    yield from deploys.run(rotation.repo, rotation.job.environment, wish)
     return _current(rotation).number
 
 

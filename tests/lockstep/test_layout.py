@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WINGS = ["ci.ground", "ci.sealing", "ci.gates", "ci.delivery", "ci.rotation"]
+WINGS = ["ci.ground", "ci.sealing", "ci.gates", "ci.delivery", "ci.rotation", "ci.cli"]
 OURS = ("app", "ci", "model", "runtime", "sandbox", "tasks", "worker")
 ALLOWED = {
     "app": {"app", "model", "runtime"},

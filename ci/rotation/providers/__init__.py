@@ -1,28 +1,24 @@
 """Who gives out a secret. A provider is a module that satisfies `Provider` and stands in `PROVIDERS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
+from ci.delivery import confirm
 from ci.ground import errors
+from ci.ground.events import Events
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
 from ci.sealing import environment
 from runtime import Secret
 
 
-def unconfirmed(what: str) -> None:
-    """Raise NotConfirmedError: nobody is there to confirm anything."""
-    raise errors.NotConfirmedError(f"{what}, and nobody confirmed", "the same command with --yes goes on")
-
-
 @dataclass(frozen=True)
 class Job:
     """What a provider needs to know: the key and its environment, the value from before, this rotation's own name.
 
-    `confirm` has a person say that it may go on, or raises NotConfirmedError. After a leak (`leaked`) those who
-    use the old value get no time to change.
+    After a leak (`leaked`) those who use the old value get no time to change. `yes` says that no person is asked.
     """
 
     environment: str
@@ -31,12 +27,17 @@ class Job:
     old: Secret
     tag: str
     leaked: bool = False
-    confirm: Callable[[str], None] = unconfirmed
+    yes: bool = False
 
     @property
     def key(self) -> str:
         """The key's name."""
         return self.about.name
+
+    def confirm(self, what: str) -> Events[None]:
+        """Have a person confirm that it may go on; NotConfirmedError otherwise."""
+        if not self.yes:
+            yield from confirm.typed(self.environment, what)
 
 
 class Provider(Protocol):
@@ -48,7 +49,7 @@ class Provider(Protocol):
 
     gap: str
 
-    def make(self, job: Job) -> Secret:
+    def make(self, job: Job) -> Secret | Events[Secret]:
         """Return a new value; one that an earlier, killed try of this rotation made is taken back first."""
 
     def admit(self, job: Job, new: Secret) -> None:
@@ -57,7 +58,7 @@ class Provider(Protocol):
     def admits(self, job: Job, value: Secret) -> bool | None:
         """Ask, read-only, whether a value is valid; None when nobody can be asked, ProviderError for silence."""
 
-    def revoke(self, job: Job, gone: Secret, by: Secret) -> Secret:
+    def revoke(self, job: Job, gone: Secret, by: Secret) -> Secret | Events[Secret]:
         """Make one value invalid, with another that stays, and return what is to be sealed from now on.
 
         That is `by`, unless the value itself holds both: then it is what is left of it, and valid once deployed.

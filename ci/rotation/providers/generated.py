@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import httpx
 
-from ci.ground import console
+from ci.ground.events import Events, Line
 from ci.rotation.providers import Job
 from ci.sealing import init
 from runtime import Secret
@@ -48,7 +48,7 @@ def admits(job: Job, value: Secret) -> bool | None:
     return False if codes == {httpx.codes.UNAUTHORIZED} else None
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
+def revoke(job: Job, gone: Secret, by: Secret) -> Events[Secret]:
     """Return what is left of a list without the values that go."""
     if not job.about.several:
         return by
@@ -57,9 +57,9 @@ def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
     if not left:  # the rotation is given up: `by` are the old ones, which `gone` has, too
         return by
     if len(left) < len(stay) and not job.leaked:
-        console.say(f"give the first {len(left)} of {job.key} to those who use the others, in the same order:")
-        console.say(f"  inv decrypt --env={job.environment}")
-        job.confirm(f"the old values of {job.key} are about to be refused")
+        yield Line(f"give the first {len(left)} of {job.key} to those who use the others, in the same order:")
+        yield Line(f"  inv decrypt --env={job.environment}")
+        yield from job.confirm(f"the old values of {job.key} are about to be refused")
     return Secret(",".join(left))
 
 

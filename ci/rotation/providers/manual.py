@@ -5,17 +5,17 @@ try it, and that the old one is refused is the person's word. Killed or not conf
 value that was given is kept, sealed, and is not asked for again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ci.ground import console, errors
+from ci.ground import errors
+from ci.ground.events import Events, Line, Question
 from ci.rotation.providers import Job
-from ci.sealing import ask
 from runtime import Secret
 
 gap = "unless its console holds two values at once, what runs with the old one fails until the deploy is through"
 
 
-def make(job: Job) -> Secret:
+def make(job: Job) -> Events[Secret]:
     """Say what to do, and return the value that a person gives: at a hidden prompt, or on stdin."""
     steps = (
         "sign in at the console of whoever gives it out, keep the old value if it can hold two",
@@ -23,8 +23,8 @@ def make(job: Job) -> Secret:
         "try it there: nobody else does before the deploy",
         "give it here, as the new value",
     )
-    _say(f"{job.key} of {job.environment} is made by hand: {job.about.meta['description']}", steps)
-    new = Secret(ask.value(f"{job.environment} {job.key}"))
+    yield from _steps(f"{job.key} of {job.environment} is made by hand: {job.about.meta['description']}", steps)
+    new = Secret((yield Question(f"{job.environment} {job.key}: ", secret=True)) or "")
     if new == job.old:
         raise errors.BadValueError(f"that is the old value of {job.key}", "make a new one, then the same command")
     return new
@@ -38,15 +38,15 @@ def admits(job: Job, value: Secret) -> None:
     """Know nothing: only the console does."""
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
+def revoke(job: Job, gone: Secret, by: Secret) -> Events[Secret]:
     """Say what to do, and have it confirmed; NotConfirmedError until it is."""
     which = "old" if gone == job.old else "new"
     steps = (
         f"at the same console, make the {which} value invalid; where it was replaced, it is",
         f"try it there: the {which} value must be refused",
     )
-    _say(f"the {which} value of {job.key} of {job.environment} is to go", steps)
-    job.confirm(f"the {which} value of {job.key} is made invalid by hand")
+    yield from _steps(f"the {which} value of {job.key} of {job.environment} is to go", steps)
+    yield from job.confirm(f"the {which} value of {job.key} is made invalid by hand")
     return by
 
 
@@ -54,7 +54,6 @@ def sweep(job: Job) -> None:
     """Do nothing: what a person made and did not give is theirs to remove."""
 
 
-def _say(about: str, steps: Sequence[str]) -> None:
-    console.say(about)
-    for number, step in enumerate(steps, start=1):
-        console.say(f"  {number}. {step}")
+def _steps(about: str, steps: Sequence[str]) -> Iterator[Line]:
+    yield Line(about)
+    yield from (Line(f"  {number}. {step}") for number, step in enumerate(steps, start=1))

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ci.ground import console, errors
+from ci.ground import errors
 from ci.rotation import urls
 from ci.rotation.providers import Job
 from runtime import Secret
@@ -152,11 +152,11 @@ def _set_up(connection: psycopg.Connection, first: str, second: str) -> None:
     if not there:
         text = CREATE.format(second=sql.Identifier(second)) + text
     if not _one(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-        console.emit(text.as_string(connection))  # as it is, so that it can be piped
         database = _one(connection, "SELECT current_database()")
         raise errors.ProviderError(
             f"{first} is no superuser and cannot have a second role that takes turns with it",
             f"have an admin run the SQL on stdout in the database {database}, once; then the same command goes on",
+            output=text.as_string(connection),
         )
     connection.execute(text)  # all of it in one transaction
 

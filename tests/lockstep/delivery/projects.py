@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ci import cli
 from ci.delivery import deploy, plan
 from ci.delivery.deploy import Deploy, Wish
 from ci.delivery.engines import fake
@@ -59,7 +60,7 @@ class Project:
 
     def deploy(self, name: str = "dev", **wish: Any) -> Deploy:
         """Deploy, confirmed."""
-        return deploy.run(self.repo, name, Wish(**{"yes": True, **wish}))
+        return cli.follow(deploy.run(self.repo, name, Wish(**{"yes": True, **wish})))
 
     def promote(self, name: str, **wish: Any) -> Deploy:
         """Promote, confirmed."""
@@ -67,7 +68,7 @@ class Project:
 
     def rollback(self, name: str = "dev", to: int | None = None) -> Deploy:
         """Roll back, confirmed."""
-        return deploy.back(self.repo, name, to, why="", yes=True)
+        return cli.follow(deploy.back(self.repo, name, to, why="", yes=True))
 
     def preview(self, name: str = "dev", **wish: Any) -> plan.Plan:
         """Return the plan of a deploy."""

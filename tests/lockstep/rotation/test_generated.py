@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import cli
 from ci.ground import errors, ports
 from ci.ground.schema import Key
 from ci.rotation.providers import Job, generated
@@ -22,7 +23,7 @@ def token() -> str:
 
 def job_of(old: str, about: Key = TOKENS, url: str = "") -> Job:
     plain = {"PUBLIC_BASE_URL": url or f"http://127.0.0.1:{ports.free()}"}
-    return Job("prod", about, plain, Secret(old), f"lockstep-{secrets.token_hex(8)}", confirm=lambda _what: None)
+    return Job("prod", about, plain, Secret(old), f"lockstep-{secrets.token_hex(8)}", yes=True)
 
 
 def parts(value: Secret) -> list[tuple[str, str]]:
@@ -51,44 +52,46 @@ def test_revoke_leaves_the_new_ones() -> None:
     job = job_of(f"{token()},read:{token()}")
     new = generated.make(job)
 
-    left = generated.revoke(job, job.old, new)
+    left = cli.follow(generated.revoke(job, job.old, new))
 
     assert new.reveal() == f"{left.reveal()},{job.old.reveal()}"
-    assert left == generated.revoke(job, job.old, left) == generated.revoke(job, job.old, new)
+    assert (
+        left == cli.follow(generated.revoke(job, job.old, left)) == cli.follow(generated.revoke(job, job.old, new))
+    )
 
 
 def test_the_old_ones_go_when_somebody_says_so() -> None:
     """Those who use a token need time to change, so revoke waits; after a leak it does not."""
-    job = replace(job_of(token()), confirm=Job.confirm)
+    job = replace(job_of(token()), yes=False)
     new = generated.make(job)
     with pytest.raises(errors.NotConfirmedError, match="the old values of API_TOKENS are about to be refused"):
-        generated.revoke(job, job.old, new)
+        cli.follow(generated.revoke(job, job.old, new))
 
-    left = generated.revoke(replace(job, leaked=True), job.old, new)
+    left = cli.follow(generated.revoke(replace(job, leaked=True), job.old, new))
 
     assert 1 == len(parts(left))
-    assert left == generated.revoke(job, job.old, left)
+    assert left == cli.follow(generated.revoke(job, job.old, left))
 
 
 def test_given_up() -> None:
     """The old list is left as it was, whether or not the new one still held it."""
-    job = replace(job_of(f"{token()},submit:{token()}"), confirm=Job.confirm)
+    job = replace(job_of(f"{token()},submit:{token()}"), yes=False)
     new = generated.make(job)
-    left = generated.revoke(replace(job, leaked=True), job.old, new)
+    left = cli.follow(generated.revoke(replace(job, leaked=True), job.old, new))
 
-    assert job.old == generated.revoke(job, new, job.old)
-    assert job.old == generated.revoke(job, left, job.old)
+    assert job.old == cli.follow(generated.revoke(job, new, job.old))
+    assert job.old == cli.follow(generated.revoke(job, left, job.old))
 
 
 def test_a_single_value() -> None:
     """It follows its key's template, holds nothing old, and nobody can be asked about it."""
     key = Key("SIGNING_KEY", {"type": "string"}, {"secret": True, "generate": {"prod": "k_{hex}"}})
-    job = replace(job_of("old", key), confirm=Job.confirm)
+    job = replace(job_of("old", key), yes=False)
 
     new = generated.make(job)
 
     assert (True, 34) == (new.reveal().startswith("k_"), len(new.reveal()))
-    assert new == generated.revoke(job, job.old, new)
+    assert new == cli.follow(generated.revoke(job, job.old, new))
     assert None is generated.admits(job, new)
 
 
@@ -118,7 +121,7 @@ def test_the_api_is_asked(api: tuple[str, str]) -> None:
     url, tokens = api
     job = job_of(tokens, url=url)
     new = generated.make(job)
-    left = generated.revoke(job, job.old, new)
+    left = cli.follow(generated.revoke(job, job.old, new))
     submits = Secret(tokens.split(",")[1])
 
     assert (True, True, True, False) == tuple(generated.admits(job, one) for one in (job.old, submits, new, left))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ci import cli
+from ci.cli import rotation
 from ci.delivery import image
 from ci.delivery.engines import fake
 from ci.ground import errors, git
@@ -53,7 +55,7 @@ def places(report: Report, kind: str) -> list[tuple[str, str]]:
 
 def shown(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
     """Return what a person is shown of it."""
-    leaked.report(report)
+    rotation.leaked(report)
     return capsys.readouterr().out
 
 
@@ -61,7 +63,7 @@ def test_a_value_of_today(project: Project, capsys: pytest.CaptureFixture[str]) 
     """Environment, key, the commit of its version and the command that replaces it are told, the value is not."""
     secret = of(project, PASSWORD)
 
-    report = leaked.look(project.repo, f"{secret}\n")
+    report = cli.follow(leaked.look(project.repo, f"{secret}\n"))
 
     text = shown(report, capsys)
     assert [("dev", f"{PASSWORD} in secrets/dev.enc.env")] == places(report, ENVIRONMENT)
@@ -78,8 +80,10 @@ def test_a_part_of_a_value(project: Project) -> None:
         edit.put(project.repo, name, TOKENS, f"{secrets.token_urlsafe(24)},read:{token}")
     password = urllib.parse.urlsplit(of(project, "DATABASE_URL")).password
 
-    assert [("dev", TOKENS), ("staging", TOKENS), ("prod", TOKENS)] == leaked.look(project.repo, token).rotate
-    assert [("dev", "DATABASE_URL")] == leaked.look(project.repo, password or "").rotate
+    assert [("dev", TOKENS), ("staging", TOKENS), ("prod", TOKENS)] == cli.follow(
+        leaked.look(project.repo, token)
+    ).rotate
+    assert [("dev", "DATABASE_URL")] == cli.follow(leaked.look(project.repo, password or "")).rotate
 
 
 def test_a_value_of_before(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +96,7 @@ def test_a_value_of_before(project: Project, capsys: pytest.CaptureFixture[str])
     keys.finish(project.repo, "dev")
     project.commit()
 
-    report = leaked.look(project.repo, secret)
+    report = cli.follow(leaked.look(project.repo, secret))
 
     [(where, what)] = places(report, COMMIT)
     assert f"{PASSWORD}, sealed, and in 1 later versions" == what
@@ -147,7 +151,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Report]:
             (repo.root / f"{name} of another").write_bytes(form(value()))
             vaults.commit(repo)
             (repo.root / name).unlink()
-        return secret, leaked.look(repo, secret)
+        return secret, cli.follow(leaked.look(repo, secret))
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -180,7 +184,7 @@ def test_every_kind_of_object(project: Project, capsys: pytest.CaptureFixture[st
     checkouts.git(root, "add", "staged")
     loose = written(f"loose {secret}")
 
-    report = leaked.look(project.repo, secret)
+    report = cli.follow(leaked.look(project.repo, secret))
 
     found = [where for where, _ in places(report, COMMIT)]
     head = git.commit(root, "HEAD")[:12]
@@ -200,12 +204,12 @@ def test_releases_by_their_values(project: Project) -> None:
     project.commit()
     project.deploy()
 
-    found = leaked.look(project.repo, secret)
+    found = cli.follow(leaked.look(project.repo, secret))
 
     assert [("dev 1", f"{PASSWORD}, sealed")] == places(found, RELEASE)
     assert [] == found.rotate
     assert [("dev 1", "SMS_SENDER in clear"), ("dev 2 *", "SMS_SENDER in clear")] == places(
-        leaked.look(project.repo, sender), RELEASE
+        cli.follow(leaked.look(project.repo, sender)), RELEASE
     )
 
 
@@ -216,7 +220,7 @@ def test_a_release_that_runs_with_the_value(project: Project) -> None:
     edit.put(project.repo, "dev", PASSWORD, secrets.token_urlsafe(32))
     project.commit()
 
-    report = leaked.look(project.repo, secret)
+    report = cli.follow(leaked.look(project.repo, secret))
 
     assert [("dev 1 *", f"{PASSWORD}, sealed")] == places(report, RELEASE)
     assert [("dev", PASSWORD)] == report.rotate
@@ -229,7 +233,7 @@ def test_a_plain_file_and_a_proposal(project: Project) -> None:
     (project.root / "config/prod.env").write_text(f"SMTP_HOST={secret}\n")
     path = proposal.propose(project.repo, "dev", PASSWORD, secret)
 
-    report = leaked.look(project.repo, secret)
+    report = cli.follow(leaked.look(project.repo, secret))
 
     where = str(path.relative_to(project.root))
     assert [
@@ -289,7 +293,7 @@ def test_what_could_not_be_looked_at_is_listed(
     """Nothing was found, but not everywhere: exit code 2, and the place with its reason."""
     change(project)
 
-    report = leaked.look(project.repo, secrets.token_urlsafe(32))
+    report = cli.follow(leaked.look(project.repo, secrets.token_urlsafe(32)))
 
     listed = [one for one in report.unseen if one.kind == kind and one.where.endswith(where) and why in one.what]
     assert 1 == len(listed), report.unseen
@@ -302,10 +306,10 @@ def test_nowhere_is_said_when_all_was_looked_at(
     """With every identity and engine at hand it is 0; without a Docker engine it is not."""
     project.deploy()
     secret = secrets.token_urlsafe(32)
-    without = leaked.look(project.repo, secret)
+    without = cli.follow(leaked.look(project.repo, secret))
     monkeypatch.setattr(leaked, "_images", lambda it: it.looked("images", 0))
 
-    report = leaked.look(project.repo, secret)
+    report = cli.follow(leaked.look(project.repo, secret))
 
     assert [(IMAGE, "this machine", "no docker engine answers here")] == [
         (one.kind, one.where, one.what) for one in without.unseen
@@ -323,12 +327,12 @@ def test_the_templates_versions_are_told_and_do_not_count(tmp_path: Path, monkey
     path = template.root / "config/environments.yaml"
     path.write_text(path.read_text().replace("project: acme", f"project: {TEMPLATE}"))
     repo = Repo(vaults.committed(template).root)
-    before = leaked.look(repo, secrets.token_urlsafe(32))
+    before = cli.follow(leaked.look(repo, secrets.token_urlsafe(32)))
     init.init(repo, "theirs", checkouts.value)
     repo = Repo(repo.root)
     vaults.commit(repo)
 
-    report = leaked.look(repo, secrets.token_urlsafe(32))
+    report = cli.follow(leaked.look(repo, secrets.token_urlsafe(32)))
 
     assert {ENVIRONMENT} == {one.kind for one in before.unseen if one.kind in (ENVIRONMENT, COMMIT)}
     assert [] == [one for one in report.unseen if one.kind in (ENVIRONMENT, COMMIT)]
@@ -342,7 +346,7 @@ def test_a_colleagues_version_counts(project: Project) -> None:
     project.commit()
     identity.path(project.repo, "dev").write_text(own.reveal())
 
-    report = leaked.look(project.repo, secrets.token_urlsafe(32))
+    report = cli.follow(leaked.look(project.repo, secrets.token_urlsafe(32)))
 
     [one] = [one for one in report.unseen if one.kind == COMMIT]
     assert one.where.endswith(":secrets/dev.enc.env")
@@ -353,7 +357,7 @@ def test_a_colleagues_version_counts(project: Project) -> None:
 def test_a_short_value_is_refused(project: Project, short: str) -> None:
     """Seven characters are found in too many places to mean anything."""
     with pytest.raises(errors.BadValueError, match="shorter than 8 characters"):
-        leaked.look(project.repo, short)
+        cli.follow(leaked.look(project.repo, short))
 
 
 def test_a_needle_shows_nothing() -> None:
@@ -381,8 +385,8 @@ def test_layers_configuration_and_history_of_an_image(tmp_path: Path) -> None:
         )
         engines.client().images.build(path=str(tmp_path / "context"), tag=f"{name}:one", rm=True)
 
-        found = leaked.look(repo, secret)
-        nothing = leaked.look(repo, other)
+        found = cli.follow(leaked.look(repo, secret))
+        nothing = cli.follow(leaked.look(repo, other))
 
         inside = [what for where, what in places(found, IMAGE) if where == f"{name}:one"]
         assert any(what.endswith("srv/file.gz!unpacked") for what in inside), inside

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ci import cli
 from ci.ground import errors
 from ci.rotation.providers import Job, manual
 from runtime import Secret
@@ -32,7 +33,7 @@ def test_a_person_gives_the_value(
     value = secrets.token_urlsafe()
     give(monkeypatch, value)
 
-    assert Secret(value) == manual.make(job)
+    assert Secret(value) == cli.follow(manual.make(job))
 
     shown = "".join(capsys.readouterr())
     assert "SMTP_PASSWORD of prod is made by hand: that user's password\n  1. " in shown
@@ -45,7 +46,7 @@ def test_the_same_value_is_no_new_one(job: Job, monkeypatch: pytest.MonkeyPatch)
     give(monkeypatch, job.old.reveal())
 
     with pytest.raises(errors.BadValueError, match="that is the old value of SMTP_PASSWORD"):
-        manual.make(job)
+        cli.follow(manual.make(job))
 
 
 def test_nobody_can_be_asked(job: Job) -> None:
@@ -56,15 +57,14 @@ def test_nobody_can_be_asked(job: Job) -> None:
 
 def test_a_person_revokes_it(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     """What to do is told, and it counts as done when somebody confirms; until then it is asked for again."""
-    new, said = Secret(secrets.token_urlsafe()), list[str]()
+    new = Secret(secrets.token_urlsafe())
     with pytest.raises(errors.NotConfirmedError, match="the old value of SMTP_PASSWORD is made invalid by hand"):
-        manual.revoke(job, job.old, new)
-    confirming = replace(job, confirm=said.append)
+        cli.follow(manual.revoke(job, job.old, new))
+    confirming = replace(job, yes=True)
 
-    assert new == manual.revoke(confirming, job.old, new)
-    assert job.old == manual.revoke(confirming, new, job.old)
+    assert new == cli.follow(manual.revoke(confirming, job.old, new))
+    assert job.old == cli.follow(manual.revoke(confirming, new, job.old))
 
-    assert [f"the {which} value of SMTP_PASSWORD is made invalid by hand" for which in ("old", "new")] == said
     shown = "".join(capsys.readouterr())
     assert "1. at the same console, make the old value invalid" in shown
     assert not [one for one in (job.old, new) if one.reveal() in shown]

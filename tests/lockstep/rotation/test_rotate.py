@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import cli
 from ci.delivery.engines import fake
 from ci.ground import errors, git
 from ci.rotation import rotate, state
@@ -41,7 +42,7 @@ def give(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 def stopped(project: Project, key: str) -> None:
     """Rotate until somebody has to confirm."""
     with pytest.raises(errors.NotConfirmedError):
-        rotate.run(project.repo, "dev", key, rotate.Wish(commit=True))
+        cli.follow(rotate.run(project.repo, "dev", key, rotate.Wish(commit=True)))
 
 
 def test_a_list_is_deployed_twice(project: Project) -> None:
@@ -49,7 +50,7 @@ def test_a_list_is_deployed_twice(project: Project) -> None:
     old = sealed(project, LIST)
     stopped(project, LIST)
     between = sealed(project, LIST)
-    rotate.run(project.repo, "dev", LIST, YES)
+    cli.follow(rotate.run(project.repo, "dev", LIST, YES))
 
     assert between == f"{sealed(project, LIST)},{old}"
     assert (3, {3}) == (project.current().number, project.runs())
@@ -59,7 +60,7 @@ def test_a_list_is_deployed_twice(project: Project) -> None:
 def test_a_list_after_a_leak(project: Project) -> None:
     """Nobody is waited for, and the old value is in nothing that is sealed or runs."""
     old = sealed(project, LIST)
-    rotate.run(project.repo, "dev", LIST, rotate.Wish(yes=True, commit=True, leaked=True))
+    cli.follow(rotate.run(project.repo, "dev", LIST, rotate.Wish(yes=True, commit=True, leaked=True)))
 
     assert not set(old.split(",")) & set(sealed(project, LIST).split(","))
     assert {project.current().number} == project.runs()
@@ -69,7 +70,7 @@ def test_a_list_given_up(project: Project) -> None:
     """The old list is sealed and deployed as it was."""
     old = sealed(project, LIST)
     stopped(project, LIST)
-    rotate.abort(project.repo, "dev", LIST, YES)
+    cli.follow(rotate.abort(project.repo, "dev", LIST, YES))
 
     assert old == sealed(project, LIST)
     assert (3, {3}) == (project.current().number, project.runs())
@@ -82,9 +83,9 @@ def test_a_deploy_that_was_not_noted(project: Project, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(rotate, "STEPS", rotate.STEPS[: rotate.STEPS.index(rotate.deploy)])
         patch.setattr(state, "end", lambda _repo, _state: None)
-        rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     project.deploy()
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert (2, {2}) == (project.current().number, project.runs())
 
@@ -96,9 +97,9 @@ def test_the_second_deploy_fails(project: Project, step: str) -> None:
     stopped(project, LIST)
     project.fail(step)
     with pytest.raises(errors.LockstepError, match="failed on purpose"):
-        rotate.run(project.repo, "dev", LIST, YES)
+        cli.follow(rotate.run(project.repo, "dev", LIST, YES))
     project.fail("")
-    rotate.run(project.repo, "dev", LIST, YES)
+    cli.follow(rotate.run(project.repo, "dev", LIST, YES))
 
     assert not set(old.split(",")) & set(sealed(project, LIST).split(","))
     assert {project.current().number} == project.runs()
@@ -108,7 +109,7 @@ def test_by_hand(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The value is given once; that the old one is gone is confirmed, and said to be no proof."""
     value = secrets.token_urlsafe()
     give(monkeypatch, value)
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert (value, {2}) == (sealed(project, BY_HAND), project.runs())
 
@@ -119,7 +120,7 @@ def test_by_hand_what_somebody_knew(project: Project, monkeypatch: pytest.Monkey
     change.apply(project.repo, exposed.added(project.repo, "dev", [BY_HAND, LIST], who))
     project.commit()
     give(monkeypatch, secrets.token_urlsafe())
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert [LIST] == [one.key for one in exposed.read(project.repo)]
     assert not git.sha(project.root).endswith("-dirty")
@@ -139,10 +140,10 @@ def test_by_hand_a_value_that_does_not_fit(project: Project, monkeypatch: pytest
     """It is refused before it is kept, and another may be given."""
     give(monkeypatch, "short")
     with pytest.raises(errors.BadValueError, match="is shorter than 8 characters"):
-        rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     value = secrets.token_urlsafe()
     give(monkeypatch, value)
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert value == sealed(project, BY_HAND)
 
@@ -153,9 +154,9 @@ def test_by_hand_a_value_is_given_once(project: Project, monkeypatch: pytest.Mon
     give(monkeypatch, value)
     project.fail("wait")
     with pytest.raises(errors.StartError):
-        rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     project.fail("")
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert (value, {3}) == (sealed(project, BY_HAND), project.runs())
 
@@ -166,11 +167,11 @@ def test_by_hand_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> 
     give(monkeypatch, secrets.token_urlsafe())
     project.fail("wait")
     with pytest.raises(errors.StartError):
-        rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     project.fail("")
     with pytest.raises(errors.NotConfirmedError, match="whether the old value is still valid"):
-        rotate.abort(project.repo, "dev", BY_HAND, rotate.Wish(commit=True))
-    rotate.abort(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.abort(project.repo, "dev", BY_HAND, rotate.Wish(commit=True)))
+    cli.follow(rotate.abort(project.repo, "dev", BY_HAND, YES))
 
     assert old == sealed(project, BY_HAND)
     assert {project.current().number} == project.runs()
@@ -182,11 +183,11 @@ def test_by_hand_no_way_back_from_revoke(project: Project, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(rotate, "STEPS", rotate.STEPS[: rotate.STEPS.index(rotate.prove)])
         patch.setattr(state, "end", lambda _repo, _state: None)
-        rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     with pytest.raises(errors.RotationError, match="the old value is revoked"):
-        rotate.abort(project.repo, "dev", BY_HAND, YES)
-    rotate.run(project.repo, "dev", BY_HAND, YES)
+        cli.follow(rotate.abort(project.repo, "dev", BY_HAND, YES))
+    cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert None is state.read(project.repo, "dev", BY_HAND)
     assert [] == fake.drift(project.repo, "dev")
