@@ -10,8 +10,10 @@ from ci.delivery.engines.swarm import drifts, edges, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
 from ci.ground import errors
-from ci.ground.repo import here
-from model.notification import Channel
+from ci.ground.repo import Repo
+from tests import checkouts
+
+REPO = Repo(checkouts.ROOT / checkouts.PROJECT)
 
 
 class Networks:
@@ -97,13 +99,6 @@ def test_what_runs_away_ends_in_its_own_container(cluster: Cluster, release: Rel
     assert {"Pids": 1024} == edge
 
 
-def test_a_worker_has_room_for_its_threads(cluster: Cluster, release: Release) -> None:
-    """The most that WORKER_CONCURRENCY may be, for each channel, is half of the limit."""
-    limits = specs.service(cluster, release, "worker", {})["TaskTemplate"]["Resources"]["Limits"]
-
-    assert 2 * len(Channel) * here().schema.keys["WORKER_CONCURRENCY"].rules["max"] <= limits["Pids"]
-
-
 def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) -> None:
     """A new release of the same shape has the same edge, so a deploy leaves it alone; a certificate changes it."""
     name = edges.config_name(cluster, release)
@@ -183,10 +178,10 @@ def test_releases_that_all_failed_are_kept(release: Release) -> None:
 def test_several_nodes_need_a_registry(cluster: Cluster, release: Release) -> None:
     """An image that only one of several nodes has is refused before anything starts, with what to do."""
     with pytest.raises(errors.EngineError, match="several nodes") as caught:
-        transfer.bring(here(), cluster, release)
+        transfer.bring(REPO, cluster, release)
 
     assert "inv build --push" in caught.value.hint
-    assert not transfer.bring(here(), cluster, replace(release, image="registry.example/acme@sha256:1"))
+    assert not transfer.bring(REPO, cluster, replace(release, image="registry.example/acme@sha256:1"))
 
 
 @pytest.mark.parametrize(
