@@ -64,7 +64,7 @@ def install(session: nox.Session, locks: Sequence[str]) -> None:
 def test(session: nox.Session, locks: Sequence[str], paths: Sequence[str], *words: str, **environ: str) -> None:
     """Run pytest on these paths, or on those that were given after `--`."""
     install(session, locks)
-    given = any(Path(word.partition("::")[0]).exists() for word in session.posargs)
+    given = any(word and Path(word.partition("::")[0]).exists() for word in session.posargs)
     session.run("pytest", *words, *([] if given else paths), *session.posargs, env=environ)
 
 

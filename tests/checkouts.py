@@ -140,7 +140,7 @@ def _cache_of_packages() -> str:
 
 def clone(folder: Path) -> Clone:
     """Clone this repository, with what is not committed yet; tools and packages are shared."""
-    return _cloned(folder, {name: ROOT / name for name in _listed()})
+    return _cloned(folder, {name: ROOT / name for name in tracked()})
 
 
 def fixture(folder: Path) -> Clone:
@@ -154,14 +154,14 @@ def project(*names: str) -> dict[str, Path]:
 
     Its plain values are called examples here: the sealing gate lets no env file lie outside of config/.
     """
-    listed = _listed(*(f"{PROJECT}/{name}" for name in names or (".",)))
+    listed = tracked(*(f"{PROJECT}/{name}" for name in names or (".",)))
     return {name.removeprefix(f"{PROJECT}/").removesuffix(".example"): ROOT / name for name in listed}
 
 
 def managed() -> list[str]:
     """Return the files of this repository that Lockstep manages, as ci/managed.toml has it."""
     document = tomllib.loads((ROOT / "ci/managed.toml").read_text())
-    return _listed(*document["managed"], *(f":(exclude){pattern}" for pattern in document["generated"]))
+    return tracked(*document["managed"], *(f":(exclude){pattern}" for pattern in document["generated"]))
 
 
 def copy(files: Mapping[str, Path], folder: Path) -> None:
@@ -171,7 +171,7 @@ def copy(files: Mapping[str, Path], folder: Path) -> None:
         shutil.copy(path, folder / name)
 
 
-def _listed(*patterns: str) -> list[str]:
+def tracked(*patterns: str) -> list[str]:
     """Return the files that git knows or would add, of this repository or below some places in it."""
     words = ["git", "ls-files", "-coz", "--exclude-standard", "--", *patterns]
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout.decode()
