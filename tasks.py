@@ -180,10 +180,10 @@ def deploy(
     from ci.delivery import deploy, report
     from ci.ground import repo
 
-    wish = deploy.Wish(sha=sha, force=force, yes=yes)
+    options = deploy.Options(sha=sha, force=force, yes=yes)
     if plan:
-        raise SystemExit(report.planned(repo.here(), env, wish))
-    report.deployed(cli.follow(deploy.run(repo.here(), env, wish)))
+        raise SystemExit(report.planned(repo.here(), env, options))
+    report.deployed(cli.follow(deploy.run(repo.here(), env, options)))
 
 
 @verb
@@ -195,10 +195,10 @@ def promote(
     from ci.delivery import deploy, report
     from ci.ground import repo
 
-    wish = deploy.Wish(sha=sha, promote=True, force=force, yes=yes)
+    options = deploy.Options(sha=sha, promote=True, force=force, yes=yes)
     if plan:
-        raise SystemExit(report.planned(repo.here(), to, wish))
-    cli.follow(deploy.run(repo.here(), to, wish))
+        raise SystemExit(report.planned(repo.here(), to, options))
+    cli.follow(deploy.run(repo.here(), to, options))
 
 
 @verb
@@ -226,8 +226,8 @@ def rotate(  # noqa: PLR0917, invoke makes options of them
     from ci.ground import repo
     from ci.rotation import rotate
 
-    wish = rotate.Wish(yes=yes, commit=commit, leaked=leaked)
-    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, wish))
+    options = rotate.Options(yes=yes, commit=commit, leaked=leaked)
+    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, options))
 
 
 @verb
@@ -275,7 +275,8 @@ def unlock(_context: Context, env: str) -> None:
     from ci.delivery import engines
     from ci.ground import console, repo
 
-    console.done("unlocked", engines.of(repo.here(), env).unlock(repo.here(), env))
+    with engines.open(repo.here(), env) as engine:
+        console.done("unlocked", engine.unlock())
 
 
 @verb
@@ -302,8 +303,9 @@ def logs(_context: Context, env: str = LOCAL, service: str = "", follow: bool = 
     from ci.delivery import engines
     from ci.ground import console, repo
 
-    for line in engines.of(repo.here(), env).logs(repo.here(), env, service or None, follow=follow):
-        console.say(line)
+    with engines.open(repo.here(), env) as engine:
+        for line in engine.logs(service or None, follow=follow):
+            console.say(line)
 
 
 @verb
@@ -314,11 +316,11 @@ def stop(_context: Context, env: str = LOCAL, purge: bool = False, yes: bool = F
     from ci.ground import console, repo
 
     here = repo.here()
-    engine = engines.of(here, env)
-    if here.environments.by_name[env].protected and not yes:
-        cli.follow(confirm.typed(env, f"{env} is protected"))
-    with engine.lock(here, env):
-        console.done("stopped", engine.stop(here, env, purge=purge))
+    with engines.open(here, env) as engine:
+        if here.environments.by_name[env].protected and not yes:
+            cli.follow(confirm.typed(env, f"{env} is protected"))
+        with engine.lock():
+            console.done("stopped", engine.stop(purge=purge))
 
 
 namespace = Collection()

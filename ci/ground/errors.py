@@ -177,6 +177,12 @@ class EngineError(LockstepError):
     code = 48
 
 
+class FormatError(LockstepError):
+    """What an engine keeps was recorded by another version of Lockstep, which this one cannot read."""
+
+    code = 49
+
+
 class BuildError(LockstepError):
     """An image could not be built."""
 

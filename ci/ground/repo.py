@@ -39,11 +39,15 @@ class Repo:
 
     def vault(self, environment: str) -> Path:
         """The folder that holds .sops.yaml and secrets/: the checkout, or for `local` a folder outside git."""
-        return self.state if environment == LOCAL else self.root
+        return self.root if self.environments.by_name[environment].in_git else self.state_of(environment)
 
     def sealed(self, environment: str) -> Path:
         """The sealed values of an environment."""
         return self.vault(environment) / f"secrets/{environment}.enc.env"
+
+    def state_of(self, environment: str) -> Path:
+        """Everything of one environment that is on this machine alone, ignored by git."""
+        return self.state / environment
 
     @property
     def state(self) -> Path:

@@ -25,7 +25,7 @@ from ci.gates.rotation import dates
 from ci.gates.sealing import tracked
 from ci.ground import dotenv, errors, events, git
 from ci.ground.events import Events
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.rotation.needle import Needle, Search, Vault
 from ci.sealing import proposal
 
@@ -223,7 +223,7 @@ def _versions(count: int, before: str = "") -> str:
 def _images(it: Look) -> None:
     """The project's images, layer by layer."""
     repo, seen = it.repo, set[str]()
-    addresses = ["", *(one.docker for one in repo.environments.by_name.values() if one.engine == "swarm")]
+    addresses = ["", *(one.images for one in engines.check(repo).values() if one.images is not None)]
     title = f"{image.OCI}.title={repo.environments.project}"
     for address in dict.fromkeys(addresses):
         try:
@@ -265,7 +265,8 @@ def _releases(it: Look) -> None:
     """The releases, their plain values and what their sealed files held."""
     for name in it.repo.environments.by_name:
         try:
-            past = engines.of(it.repo, name).history(it.repo, name)
+            with engines.open(it.repo, name) as engine:
+                past = engine.history()
         except errors.LockstepError as error:
             it.unseen(RELEASE, name, error)
             continue
@@ -282,7 +283,7 @@ def _release(it: Look, one: Release, *, runs: bool) -> None:
             it.found(RELEASE, where, f"{key} in clear")
     if it.needle.within(json.dumps(one.document() | {"plain": {}})):
         it.found(RELEASE, where, "in its record")
-    if one.environment == LOCAL:
+    if not it.repo.environments.by_name[one.environment].in_git:
         return  # its values are in no commit, and those of before are nowhere any more
     try:
         keys = _sealed_then(it, one)

@@ -48,7 +48,7 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
 
 def local(repo: Repo) -> None:
     """Make what `local` needs on this machine, by the same steps; what is there stays."""
-    state, name = repo.state, LOCAL
+    state, name = repo.vault(LOCAL), LOCAL
     if repo.sealed(name).exists():
         return
     file = identity.path(repo, name)

@@ -1,7 +1,7 @@
 """Deploys, rollbacks and rotations under fire: what got a 202 arrives, and in the end all is as it was released.
 
 Containers of api and worker are killed, Redis forgets all, Postgres' connections are cut, while messages come
-through the edge. What fails because of that is begun again: the same command goes on. `nox -s soak` has ten
+through the proxy. What fails because of that is begun again: the same command goes on. `nox -s soak` has ten
 rounds.
 """
 

@@ -16,7 +16,6 @@ import pytest
 from ci import cli
 from ci.cli import rotation
 from ci.delivery import image
-from ci.delivery.engines import fake
 from ci.ground import errors, git
 from ci.ground.environments import TEMPLATE
 from ci.ground.repo import Repo
@@ -25,7 +24,7 @@ from ci.rotation.leaked import COMMIT, ENVIRONMENT, IMAGE, RELEASE, Report
 from ci.rotation.needle import Needle
 from ci.sealing import edit, environment, identity, init, keys, members, proposal
 from tests import checkouts, engines
-from tests.lockstep.delivery import projects
+from tests.lockstep.delivery import fake, projects
 from tests.lockstep.delivery.projects import Project
 from tests.lockstep.sealing import vaults
 
@@ -255,7 +254,7 @@ def tampered(project: Project) -> None:
 
 
 def unreachable(project: Project) -> None:
-    project.about("prod", engine="swarm", docker=NOWHERE)
+    project.about("prod", engine="swarm", swarm={"docker": NOWHERE})
 
 
 def archived(project: Project) -> None:
