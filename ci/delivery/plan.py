@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ci.delivery.engines import Engine
 from ci.delivery.release import Release, Service
-from ci.ground import command
+from ci.ground.git import Git
 from ci.ground.repo import Repo
 
 SEALED_LINE = re.compile(r"(?m)^([A-Z][A-Z0-9_]*)=(.*)$")
@@ -64,7 +64,7 @@ def sealed_lines(repo: Repo, name: str, commit: str | None = None) -> dict[str, 
     if commit is None:
         data = path.read_bytes() if path.exists() else b""
     else:
-        data = command.attempt(["git", "-C", repo.root, "show", f"{commit}:secrets/{path.name}"]).stdout
+        data = Git(repo.root).attempt("show", f"{commit}:secrets/{path.name}").stdout
     return dict(SEALED_LINE.findall(data.decode(errors="replace")))
 
 
@@ -79,8 +79,9 @@ def _image(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
 
 def _commits(repo: Repo, before: str, after: str) -> list[str]:
     """Say how many commits lie between two, and name the last ones; git may not know them."""
-    base = command.attempt(["git", "-C", repo.root, "log", "--format=%h %s", f"{before}..{after}", "--"])
-    back = command.attempt(["git", "-C", repo.root, "rev-list", "--count", f"{after}..{before}", "--"])
+    git = Git(repo.root)
+    base = git.attempt("log", "--format=%h %s", f"{before}..{after}", "--")
+    back = git.attempt("rev-list", "--count", f"{after}..{before}", "--")
     if base.code or back.code:
         return ["of commits that are not in this clone"]
     lines = base.stdout.decode(errors="replace").splitlines()

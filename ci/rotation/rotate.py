@@ -9,9 +9,10 @@ from ci.delivery import confirm as confirms
 from ci.delivery import deploy as deploys
 from ci.delivery import engines, smoke
 from ci.delivery import release as releases
-from ci.ground import command, errors, events
+from ci.ground import errors, events
 from ci.ground.environments import Environment
 from ci.ground.events import Events, Line
+from ci.ground.git import Git
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
 from ci.rotation import providers
@@ -238,12 +239,12 @@ def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
     """Commit those of the files that differ, where that was asked for."""
     if not rotation.options.commit:
         return False
-    git: list[str | Path] = ["git", "-C", rotation.repo.root]
-    differ = [path for path in paths if command.run([*git, "status", "--porcelain", "--", path])]
+    git = Git(rotation.repo.root, own=True)
+    differ = [path for path in paths if git("status", "--porcelain", "--", path)]
     if not differ:
         return False
-    command.run([*git, "add", "--", *differ])
-    command.run([*git, "commit", "--quiet", "-m", message, "--", *differ])
+    git("add", "--", *differ)
+    git("commit", "--quiet", "-m", message, "--", *differ)
     return True
 
 
