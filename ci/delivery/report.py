@@ -24,7 +24,7 @@ def deployed(deploy: Deploy) -> None:
     console.say()
     console.say(f"inbox   {plain['SMS_PROVIDER_URL']}/")
     console.say(f"api     {plain['PUBLIC_BASE_URL']}/docs")
-    console.say("token   inv decrypt --env=local | grep API_TOKENS")
+    console.say(f"token   inv decrypt --env={deploy.name} | grep API_TOKENS")
     console.say("next    inv status, inv logs --follow, inv stop")
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 
 from ci import cli
-from ci.delivery import deploy, engines
+from ci.delivery import deploy, docker, engines
 from ci.delivery import release as releases
 from ci.delivery.engines import Engine
 from ci.delivery.release import HEALTHY, Release, current
@@ -58,7 +59,9 @@ ENGINES = {"fake": on_fake, "processes": on_processes, "swarm": on_swarm}
 def test_the_contract(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Locks exclude, a release that is undone leaves the current one, stop keeps the history, purge forgets it."""
     with ENGINES[name](tmp_path, request) as (repo, environment_name):
-        cli.follow(deploy.run(repo, environment_name, deploy.Options(yes=True)))
+        with counted() as connections:
+            cli.follow(deploy.run(repo, environment_name, deploy.Options(yes=True)))
+        assert connections == ([""] if name == "swarm" else [])
         with engines.open(repo, environment_name) as engine:
             locked(repo, environment_name, engine)
             first = running(repo, environment_name, engine)
@@ -70,6 +73,21 @@ def test_the_contract(name: str, tmp_path: Path, request: pytest.FixtureRequest)
 def test_every_engine_is_held_to_it() -> None:
     """An engine that is added to the registry is added here."""
     assert {*engines.ENGINES, "fake"} == ENGINES.keys()
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Give the addresses of the Docker clients that are connected meanwhile."""
+    connections: list[str] = []
+    connect = docker.connect
+
+    def counting(address: str = "") -> DockerClient:
+        connections.append(address)
+        return connect(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker, "connect", counting)
+        yield connections
 
 
 def locked(repo: Repo, name: str, engine: Engine) -> None:

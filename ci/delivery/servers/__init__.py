@@ -41,14 +41,14 @@ __all__ = [
 ]
 
 
-def postgres(url: str, data: Path, log: Path) -> Postgres:
-    """Return the Postgres of a DATABASE_URL; ConfigurationError unless that is a whole one of this machine."""
-    return Postgres(address("DATABASE_URL", url), data, log)
+def postgres(url: str, data: Path, log: Path, source: str = "the URL") -> Postgres:
+    """Return the Postgres of a URL; ConfigurationError names its source unless it is one of this machine."""
+    return Postgres(address(source, url), data, log)
 
 
-def redis(url: str, data: Path, log: Path) -> Redis:
-    """Return the Redis of a REDIS_URL; ConfigurationError unless that is a whole one of this machine."""
-    return Redis(address("REDIS_URL", url), data, log)
+def redis(url: str, data: Path, log: Path, source: str = "the URL") -> Redis:
+    """Return the Redis of a URL; ConfigurationError names its source unless it is one of this machine."""
+    return Redis(address(source, url), data, log)
 
 
 def kind(url: str) -> str:
@@ -57,9 +57,9 @@ def kind(url: str) -> str:
     return {"postgres": "postgres", "postgresql": "postgres", "redis": "redis"}.get(scheme, "")
 
 
-def server(kind: str, url: str, data: Path, log: Path) -> Server:
-    """Return the server of a kind."""
-    return postgres(url, data, log) if kind == "postgres" else redis(url, data, log)
+def server(kind: str, url: str, data: Path, log: Path, source: str) -> Server:
+    """Return the server of a kind; `source` is what messages call the URL."""
+    return (postgres if kind == "postgres" else redis)(url, data, log, source)
 
 
 def start(server: Server, timeout: float = 60) -> Process:

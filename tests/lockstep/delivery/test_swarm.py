@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from docker.errors import APIError
 
+from ci.delivery import docker
 from ci.delivery.engines.swarm import drifts, proxy, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
@@ -194,6 +195,31 @@ def test_several_nodes_need_a_registry(cluster: Cluster, release: Release) -> No
 
     assert "inv build --push" in caught.value.hint
     assert not transfer.bring(clients, cluster, replace(release, image="registry.example/acme@sha256:1"))
+
+
+def test_a_remote_swarm_that_has_the_image_is_asked_alone(
+    cluster: Cluster, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Docker client of this machine is asked for an image only when the environment's own has none."""
+    asked: list[str] = []
+
+    class Own:
+        """A client whose images are all those that it is asked for."""
+
+        class images:  # noqa: N801, as the SDK calls it
+            get = staticmethod(lambda name: name)
+
+    def connect(address: str) -> None:
+        asked.append(address)
+        raise errors.EngineError("no docker engine answers here", "start it")
+
+    monkeypatch.setattr(docker, "connect", connect)
+    monkeypatch.setattr(Networks, "nodes", lambda _self: ["one"])
+    clients = transfer.Clients(cast("Any", Own), "ssh://deploy@prod.example", ["", "ssh://deploy@staging.example"])
+
+    assert not transfer.bring(clients, cluster, release)
+
+    assert [] == asked
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,8 @@ class Processes:
     def _servers(self, sealed: Sealed) -> Iterator[servers.Server]:
         for name, (kind, key) in self._asked.items():
             log = logfiles.path(self._folder, name)
-            yield servers.server(kind, sealed[key].reveal(), self._folder / name, log)
+            source = f"{key} of {self._name}"
+            yield servers.server(kind, sealed[key].reveal(), self._folder / name, log, source)
 
     def _start_error(self, replica: Replica, what: str) -> errors.StartError:
         log = logfiles.path(self._folder, replica.service)
