@@ -139,5 +139,5 @@ def test_deploys_and_rotations_under_fire(fire: Fire) -> None:
     ledger.balance(about, fire.database, *fire.handed(), bound)
     assert fire.chaos.happened
     services.until(lambda: 3 == project.inv("status", "--env=dev").count(" ready "), 60)
-    assert "all that runs is as release" in project.inv("drift", "--env=dev")
+    assert "no drift from release" in project.inv("drift", "--env=dev")
     assert 1 == dev.valid_keys()
