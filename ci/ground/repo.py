@@ -21,7 +21,7 @@ class Repo:
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
-            hint = "mend config/schema.yaml, its rules are described in ci/ground/schema.py"
+            hint = "fix config/schema.yaml; its first lines say what it may hold"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
 
     @cached_property
