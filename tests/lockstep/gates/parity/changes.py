@@ -26,7 +26,8 @@ def made(folder: Path) -> Path:
     root = checkouts.initialised(folder).root
     for name in COPIED:
         shutil.copytree(checkouts.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(checkouts.ROOT / "runtime/keys.py", root / "config")
+    (root / "runtime").mkdir()
+    shutil.copy(checkouts.ROOT / "runtime/keys.py", root / "runtime")
     return root
 
 
