@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from bench.measure import Row
 from ci import cli
+from ci.cli import console
 from ci.delivery import engines, smoke
-from ci.ground import console, repo
+from ci.ground import repo
 from ci.rotation import providers, rotate
 from tests import checkouts
 from tests.checkouts import Clone

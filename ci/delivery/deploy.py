@@ -191,7 +191,7 @@ def forward(repo: Repo, name: str, wish: Wish) -> Callable[[Sequence[Release]], 
 
     def make(before: Sequence[Release]) -> Release:
         if name == LOCAL:
-            init.local(repo)
+            init.own_values(repo, name)
         elif git.sha(repo.root).endswith("-dirty"):
             hint = "commit it: what is deployed can be found again in git"
             raise errors.RefusedError("the working tree differs from its commit", hint)

@@ -71,4 +71,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from ci import cli
+
+    with cli.reported():
+        main()

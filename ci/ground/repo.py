@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ci.ground import environments, errors, schema
 
-LOCAL = "local"
+LOCAL = "local"  # for ci/delivery and ci/rotation alone; elsewhere an environment is asked for its traits
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Repo:
         return self.root / f"config/{environment}.env"
 
     def vault(self, environment: str) -> Path:
-        """The folder that holds .sops.yaml and secrets/: the checkout, or for `local` a folder outside git."""
-        return self.state if environment == LOCAL else self.root
+        """The folder that holds .sops.yaml and secrets/: the checkout, or for one that is not in git its state."""
+        return self.state_of(environment) if self.environments.outside_git(environment) else self.root
 
     def sealed(self, environment: str) -> Path:
         """The sealed values of an environment."""
@@ -47,8 +47,12 @@ class Repo:
 
     @property
     def state(self) -> Path:
-        """Everything that belongs to `local` on this machine alone, ignored by git."""
+        """What is of this machine alone: caches, and a folder for each environment that is not in git."""
         return self.root / ".local"
+
+    def state_of(self, environment: str) -> Path:
+        """The folder of an environment on this machine: its values, its identity, what its engine keeps here."""
+        return self.state / environment
 
     @property
     def record(self) -> Path:

@@ -107,9 +107,9 @@ def test_local_makes_its_own_once(tmp_path: Path) -> None:
     """A first deploy makes identity and secrets outside git; a second keeps them."""
     repo = checkouts.empty(tmp_path / "repo")
 
-    init.local(repo)
+    init.own_values(repo, LOCAL)
     first = environment.opened(repo, LOCAL)
-    init.local(repo)
+    init.own_values(repo, LOCAL)
     second = environment.opened(repo, LOCAL)
 
     assert first.sealed == second.sealed

@@ -37,8 +37,8 @@ SANDBOX_KEYS = ("SMS_PROVIDER_API_KEY", "SMTP_USERNAME", "SMTP_PASSWORD")
 @contextmanager
 def lock(repo: Repo, name: str) -> Iterator[None]:
     """Hold the environment; the kernel lets go of it when this process ends, however it ends."""
-    path = repo.state / "lock"
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path = repo.state_of(LOCAL) / "lock"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,7 @@ def migrate(repo: Repo, release: Release, sealed: Sealed) -> None:
         [*_entry("api"), "model.migrate"],
         input=release.bundle_for("api", sealed).reveal().encode(),
         env=_environ(repo, release.plain_for("api")),
-        cwd=repo.state,
+        cwd=repo.state_of(LOCAL),
     )
     if result.code:
         raise errors.MigrationError(
@@ -140,7 +140,7 @@ def history(repo: Repo, name: str) -> list[Release]:
 
 def replicas(repo: Repo, name: str) -> list[Replica]:
     """Return what runs now, from the process table."""
-    found = [_replica(process) for process in processes.of(repo.state, ENTRY)]
+    found = [_replica(process) for process in processes.of(repo.state_of(LOCAL), ENTRY)]
     return sorted(found, key=lambda one: (one.service, one.release, one.pid))
 
 
@@ -164,21 +164,21 @@ def run(repo: Repo, release: Release, service: str, argv: Sequence[str]) -> tupl
 
 def logs(repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterator[str]:
     """Yield the last lines of each log, or of one, then what is added to them for as long as one follows."""
-    yield from logfiles.read(repo.state / "logs", service, name, follow=follow)
+    yield from logfiles.read(repo.state_of(LOCAL) / "logs", service, name, follow=follow)
 
 
 def stop(repo: Repo, name: str, *, purge: bool) -> str:
     """Stop everything of the environment; `purge` deletes its data, secrets and identity, too."""
     names = []
     for module in (ENTRY, SANDBOX):
-        running = processes.of(repo.state, module)
+        running = processes.of(repo.state_of(LOCAL), module)
         names += [processes.service(process) for process in running]
         processes.end(running, grace=PATIENCE_SECONDS)
     names += [data.name for data in _data(repo) if servers.stop(data)]
     if purge:
         for data in _data(repo):
             servers.purge(data)
-        shutil.rmtree(repo.state)
+        shutil.rmtree(repo.state_of(LOCAL))
     return ", ".join(names) or "nothing ran"
 
 
@@ -211,7 +211,7 @@ def _spawn(repo: Repo, release: Release, sealed: Sealed, service: str) -> Replic
         argv,
         input=release.bundle_for(service, sealed).reveal().encode(),
         env=_environ(repo, release.plain_for(service)),
-        cwd=repo.state,
+        cwd=repo.state_of(LOCAL),
         log=_log(repo, service),
         pass_fds=[one.fileno() for one in sockets],
     )
@@ -243,16 +243,16 @@ def _replica(process: psutil.Process) -> Replica:
 
 
 def _start_sandbox(repo: Repo, release: Release, sealed: Sealed) -> None:
-    if processes.of(repo.state, SANDBOX):
+    if processes.of(repo.state_of(LOCAL), SANDBOX):
         return
     values = {**release.plain, **{key: value.reveal() for key, value in sealed.items()}}
     port, smtp_port = _sandbox_ports(release.plain)
     argv = [sys.executable, "-m", SANDBOX, "--port", str(port), "--smtp-port", str(smtp_port)]
     process = command.spawn(
-        [*argv, "--state", str(repo.state / "sandbox.json")],
+        [*argv, "--state", str(repo.state_of(LOCAL) / "sandbox.json")],
         input=json.dumps({key: values[key] for key in SANDBOX_KEYS}).encode(),
         env=_environ(repo, {}),
-        cwd=repo.state,
+        cwd=repo.state_of(LOCAL),
         log=_log(repo, "sandbox"),
     )
     wait(repo, release, [Replica("sandbox", 0, process.pid, f"http://{ports.HOST}:{port}", time.time())])
@@ -260,7 +260,7 @@ def _start_sandbox(repo: Repo, release: Release, sealed: Sealed) -> None:
 
 def _claim(repo: Repo, plain: Mapping[str, str]) -> None:
     """Raise PortInUseError when a port of this environment belongs to a process that is not of it."""
-    own = {process.pid for module in (ENTRY, SANDBOX) for process in processes.of(repo.state, module)}
+    own = {process.pid for module in (ENTRY, SANDBOX) for process in processes.of(repo.state_of(LOCAL), module)}
     for port in (urlsplit(plain["PUBLIC_BASE_URL"]).port or 80, *_sandbox_ports(plain)):
         holder = processes.listening(port)
         if holder is None or holder.pid not in own:
@@ -275,12 +275,12 @@ def _end_strays(repo: Repo, grace: float = 1) -> None:
     """End the services that are not of the current release."""
     past = history(repo, LOCAL)
     current = past[-1].number if past else 0
-    strays = [one for one in processes.of(repo.state, ENTRY) if processes.release(one) != current]
+    strays = [one for one in processes.of(repo.state_of(LOCAL), ENTRY) if processes.release(one) != current]
     processes.end(strays, grace)
 
 
 def _data(repo: Repo) -> tuple[Path, Path]:
-    return repo.state / "postgres", repo.state / "redis"
+    return repo.state_of(LOCAL) / "postgres", repo.state_of(LOCAL) / "redis"
 
 
 def _servers(repo: Repo, sealed: Sealed) -> tuple[servers.Server, servers.Server]:
@@ -298,8 +298,8 @@ def _start_error(repo: Repo, replica: Replica, what: str) -> errors.StartError:
 
 
 def _log(repo: Repo, service: str) -> Path:
-    return repo.state / f"logs/{service}.log"
+    return repo.state_of(LOCAL) / f"logs/{service}.log"
 
 
 def _releases(repo: Repo) -> Path:
-    return repo.state / "releases.json"
+    return repo.state_of(LOCAL) / "releases.json"
