@@ -16,6 +16,7 @@ def reported() -> Iterator[None]:
 
     `LOCKSTEP_DEBUG=1` lets a bug's traceback through, `LOCKSTEP_VERBOSE=1` shows each command before it starts.
     """
+    observer = command.observer
     if os.environ.get("LOCKSTEP_VERBOSE"):
         command.observer = console.command
     try:
@@ -36,6 +37,8 @@ def reported() -> Iterator[None]:
         what = f"a bug in lockstep, {type(error).__name__} at {_place(error)}"
         console.error(what, "LOCKSTEP_DEBUG=1 shows more")
         raise SystemExit(LockstepError.code) from None
+    finally:
+        command.observer = observer
 
 
 def _place(error: Exception) -> str:

@@ -99,7 +99,8 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
         environment, dot, key = place.partition(".")
         if not equals or not dot:
             problems.append(f"line {number}: is not environment.KEY=value")
-        elif what := dotenv.dirt(value):
+            continue
+        if what := dotenv.dirt(value):
             problems.append(f"line {number}: the value {what}")
         values[environment, key] = value
     return values, problems

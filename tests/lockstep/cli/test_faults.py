@@ -1,7 +1,10 @@
+import secrets
+import sys
+
 import pytest
 
 from ci import cli
-from ci.ground import errors
+from ci.ground import command, errors
 
 
 def test_a_fault_is_shown_with_its_fix(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +42,25 @@ def test_an_interrupt_is_not_a_fault(capsys: pytest.CaptureFixture[str]) -> None
 
     assert 130 == caught.value.code
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verbose", "expected"), [("1", f"$ {sys.executable} -c 'pass # a b'\n"), ("", "")])
+def test_the_echo_is_quoted_and_holds_no_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verbose: str, expected: str
+) -> None:
+    """LOCKSTEP_VERBOSE=1 shows each command as one could paste it, and nothing of stdin or the environment."""
+    monkeypatch.setenv("LOCKSTEP_VERBOSE", verbose)
+    marker = secrets.token_hex()
+
+    with cli.reported():
+        command.attempt([sys.executable, "-c", "pass # a b"], input=marker.encode(), env={"SECRET": marker})
+
+    assert expected == capsys.readouterr().err
+
+
+def test_text_for_other_programs_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a fault hands to another program, such as SQL, is on stdout as it is, and nothing else is."""
+    with pytest.raises(SystemExit), cli.reported():
+        raise errors.ProviderError("no right to do it", "give it to an administrator", output="ALTER ROLE a;\n")
+
+    assert "ALTER ROLE a;\n" == capsys.readouterr().out

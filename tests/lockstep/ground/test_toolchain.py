@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 from ci.ground import errors, toolchain
+from ci.ground.events import Began, Ended
 from ci.ground.repo import Repo
 from ci.ground.toolchain import Tool
 from tests import checkouts
@@ -40,6 +41,18 @@ def test_a_release_archive_is_unpacked(repo: Repo, mirror: Mirror, age: Age) -> 
     assert content["age/age"] == repo.tool("age").read_bytes()
     assert content["age/age-keygen"] == repo.tool("age-keygen").read_bytes()
     assert os.access(repo.tool("age"), os.X_OK)
+
+
+def test_an_installation_is_two_events(repo: Repo, mirror: Mirror, age: Age) -> None:
+    """It begins with the source that is asked, and ends with the seconds that it took; nothing is printed."""
+    address = mirror.environ()[toolchain.MIRROR].rstrip("/")
+
+    began, ended = toolchain.ensure(repo, [age[0]], mirror.environ())
+
+    assert Began("install", f"age 1.2.3 from {address}") == began
+    assert isinstance(ended, Ended)
+    assert ("install", "age 1.2.3") == (ended.step, ended.text)
+    assert 0 < ended.seconds < 10
 
 
 def test_a_release_file_can_be_the_program_itself(repo: Repo, mirror: Mirror) -> None:
