@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, Self
 
 from bench.measure import Row
 from ci import cli
+from ci.cli import console
 from ci.delivery import engines, smoke
-from ci.ground import console, events, repo
+from ci.ground import events, repo
 from ci.ground.events import Events
 from ci.rotation import providers, rotate
 from tests import checkouts

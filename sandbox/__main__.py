@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from ci import cli
 from ci.ground import errors
 from sandbox.api import Sandbox, app
 from sandbox.keys import Keys
@@ -35,7 +36,7 @@ def main() -> None:
     # Uvicorn and aiosmtpd speak up for errors only: at lower levels aiosmtpd logs what is said in a session.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.ERROR)
     log.setLevel(logging.INFO)
-    with errors.reported():
+    with cli.reported():
         given = values(sys.stdin.read())
         sandbox = Sandbox(Keys(options.state))
         name, _, secret = given["SMS_PROVIDER_API_KEY"].partition(":")

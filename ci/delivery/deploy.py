@@ -199,7 +199,7 @@ def forward(
 
     def make(before: Sequence[Release]) -> Release:
         if not repo.environments.by_name[name].in_git:
-            init.local(repo)
+            init.own_values(repo, name)
         if engine.versioned and git.sha(repo.root).endswith("-dirty"):
             hint = "commit it: what is deployed can be found again in git"
             raise errors.RefusedError("the working tree differs from its commit", hint)

@@ -90,8 +90,12 @@ class Environments:
     @property
     def default(self) -> str:
         """The environment that a command means when none is given: the one of this machine; empty without one."""
-        own = [name for name, environment in self.by_name.items() if not environment.in_git]
+        own = [name for name in self.by_name if self.outside_git(name)]
         return own[0] if len(own) == 1 else ""
+
+    def outside_git(self, name: str) -> bool:
+        """Whether it is an environment whose sealed values are made on this machine and stay here."""
+        return name in self.by_name and not self.by_name[name].in_git
 
 
 def read(path: Path) -> Environments:

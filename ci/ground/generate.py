@@ -143,5 +143,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    with errors.reported():
+    from ci import cli
+
+    with cli.reported():
         main(sys.argv[1:])

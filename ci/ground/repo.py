@@ -6,8 +6,6 @@ from pathlib import Path
 
 from ci.ground import environments, errors, schema
 
-LOCAL = "local"
-
 
 @dataclass(frozen=True)
 class Repo:
@@ -38,25 +36,25 @@ class Repo:
         return self.root / f"config/{environment}.env"
 
     def vault(self, environment: str) -> Path:
-        """The folder that holds .sops.yaml and secrets/: the checkout, or for `local` a folder outside git."""
-        return self.root if self.environments.by_name[environment].in_git else self.state_of(environment)
+        """The folder that holds .sops.yaml and secrets/: the checkout, or for one that is not in git its state."""
+        return self.state_of(environment) if self.environments.outside_git(environment) else self.root
 
     def sealed(self, environment: str) -> Path:
         """The sealed values of an environment."""
         return self.vault(environment) / f"secrets/{environment}.enc.env"
 
+    @property
+    def state(self) -> Path:
+        """What is of this machine alone: caches, and a folder for each environment that is not in git."""
+        return self.root / ".local"
+
     def state_of(self, environment: str) -> Path:
-        """Everything of one environment that is on this machine alone, ignored by git."""
+        """The folder of an environment on this machine: its values, its identity, what its engine keeps here."""
         return self.state / environment
 
     @property
-    def state(self) -> Path:
-        """Everything that belongs to `local` on this machine alone, ignored by git."""
-        return self.root / ".local"
-
-    @property
     def record(self) -> Path:
-        """The rotations that came to their end, but those of `local`."""
+        """The rotations that came to their end, but those of environments that are not in git."""
         return self.root / "config/rotations.jsonl"
 
     @property

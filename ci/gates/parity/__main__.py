@@ -1,6 +1,7 @@
 """`python -m ci.gates.parity [--format FORMAT] [PATH]`."""
 
-from ci.gates import gate, parity
+from ci.cli import gate
+from ci.gates import parity
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ REGEX = Rule(
     "sealing/rules-regex",
     "a path_regex that is not anchored to one file",
     "path_regex: dev.enc.env",
-    r"write ^secrets/ENV\.enc\.env$",
+    r"write ^secrets/{environment}\.enc\.env$",
 )
 MISSING = Rule("sealing/rules-missing", "an environment without a rule", "no rule for prod", _INIT)
 STRANGER = Rule(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ci.delivery import report
+from ci.cli import delivery as report
 from ci.delivery.deploy import Options
 from ci.sealing import edit
 from tests import checkouts

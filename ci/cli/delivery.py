@@ -3,12 +3,13 @@
 import shlex
 import time
 
+from ci.cli import console
 from ci.delivery import deploy as deploys
 from ci.delivery import drift as drifts
 from ci.delivery import engines
 from ci.delivery.deploy import Deploy, Options
 from ci.delivery.release import UNFINISHED, current
-from ci.ground import console, errors
+from ci.ground import errors
 from ci.ground.repo import Repo
 
 CHANGES = 3  # the exit code of a plan that has something to do
