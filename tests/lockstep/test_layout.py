@@ -1,11 +1,13 @@
 """The layers of the code: which way imports point, who prints and who starts programs, what every test says."""
 
 import ast
+import re
 import subprocess
 import sys
 
 import pytest
 
+from ci.delivery import engines
 from tests.lockstep.sources import (
     ROOT,
     STARTS_PROGRAMS,
@@ -135,6 +137,30 @@ def test_the_core_is_silent() -> None:
 
     assert {} == {path: found for path in below if (found := matching(TALKS_TO_A_TERMINAL, core(path)))}
     assert any(matching(TALKS_TO_A_TERMINAL, parse(path)) for path in below), "an entry point is left out, so far"
+
+
+NAMES = frozenset({"local", "dev", "staging", "prod", *engines.ENGINES})
+NAMED = {  # where a name is meant as a word, and why
+    "ci/delivery/engines/__init__.py": "the registry",
+    "ci/gates/parity/values.py": "how the names of environments are spelled in hosts",
+}
+
+
+def test_nothing_asks_for_an_environment_or_an_engine_by_name() -> None:
+    """Outside of the engines the core asks for traits: no text is one of those names, or an option with one."""
+    option = re.compile(rf"--(env|to)[= ]({'|'.join(NAMES)})\b")
+    below = [path for path in files("ci") if not path.is_relative_to(ROOT / "ci/delivery/engines/swarm")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in below
+        if not path.is_relative_to(ROOT / "ci/delivery/engines/processes")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value in NAMES or option.search(node.value))
+    }
+
+    assert NAMED.keys() == found
 
 
 def test_every_test_says_what_it_is_about() -> None:
