@@ -1,6 +1,8 @@
 """Cerberus and the rules that services start with, held equal."""
 
+import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci.ground import schema
+from ci.ground.schema import TYPES, Key
 from runtime import rules
 from tests.lockstep.ground import modules
 
@@ -21,8 +24,8 @@ PATTERNS = (
     "(a|b)",
     r"a\$",
     r"[a$]",
-    "a$b",
-    "(?i)abc",
+    "(a$|b)",
+    "(?i)ab",
     "(?m)a$",
     "(?s)a.b",
     "(?x) a b # spaces",
@@ -47,17 +50,55 @@ TEXTS = st.one_of(
     st.sampled_from(
         ["true", "false", "True", "1e3", "nan", "inf", "1_0", "٤", "4\n", ".5", "5.", "+", "9" * 5000]
     ),
-    st.sampled_from(PATTERNS),
-    st.builds(
-        "{}{}{}{}".format,
-        st.sampled_from([*SCHEMES, "HTTP", "ftp", ""]),
-        st.sampled_from(["://", ":", "//", ""]),
-        st.sampled_from(
-            ["h", "u:p@h", "[::1]", "[", "", "h\t", " h", "h:80", "h:0", "h:x", "h:99999", "\x00h", "\u2102"]
-        ),
-        st.sampled_from(["", "/p", "?q", " ", "\n"]),
-    ),
 )
+HOSTS = ("h", "u:p@h", "[::1]", "[", "", "h\t", " h", "h:80", "h:0", "h:x", "h:99999", "\x00h", "\u2102")
+
+
+# Every text of at most three of these characters, and every text of these parts of URLs and numbers.
+SHORT = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product("aBb@$ \n", repeat=length)]
+URLS = [
+    "".join(parts)
+    for parts in itertools.product(
+        ("http", "HTTP", "redis", "a+b", "ftp", ""),
+        ("://", ":", "//", ""),
+        HOSTS,
+        ("", "/p", "?q", " ", "\n", "/a b"),
+    )
+]
+NUMERALS = [
+    f"{sign}{digits}"
+    for sign in ("", "+", "-", " ", "--")
+    for digits in (
+        "0",
+        "2",
+        "5",
+        "6",
+        "05",
+        "5.0",
+        "5.1",
+        "5.",
+        ".5",
+        "5.0.0",
+        "1_0",
+        "1e1",
+        "nan",
+        "٤",
+        "²",
+        "9" * 5000,
+    )
+]
+
+
+def texts(drawn: dict[str, Any]) -> st.SearchStrategy[list[str]]:
+    """Return what draws texts, of which many are good by these rules, or nearly."""
+    edges = [str(drawn[rule]) for rule in ("min", "max") if rule in drawn]
+    edges += ["x" * drawn[rule] for rule in ("minlength", "maxlength") if rule in drawn]
+    aimed = [TEXTS, st.sampled_from([*map(str, drawn.get("allowed", ())), *edges, "x"])]
+    if "regex" in drawn:
+        aimed.append(st.from_regex(drawn["regex"]))
+    if "url" in drawn:
+        aimed.append(st.sampled_from(URLS))
+    return st.lists(st.one_of(aimed), min_size=1, max_size=12)
 
 
 def optional(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -74,22 +115,23 @@ def numeric(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return rules.map(lambda some: {"type": kind, **some})
 
 
-RULES = st.one_of(
-    optional(
-        allowed=st.lists(WORDS.filter(bool), min_size=1, max_size=4),
-        regex=st.sampled_from(PATTERNS),
-        minlength=st.integers(0, 6),
-        maxlength=st.integers(0, 6),
-        url=st.lists(st.sampled_from(SCHEMES), min_size=1, max_size=3),
-        nullable=st.booleans(),
-        default=st.none() | WORDS,
-    ).map(lambda some: {"type": "string", **some}),
-    numeric("integer"),
-    numeric("float"),
-    optional(allowed=st.lists(st.booleans(), min_size=1), default=st.booleans()).map(
+STRINGS: dict[str, st.SearchStrategy[Any]] = {
+    "allowed": st.lists(WORDS.filter(bool), min_size=1, max_size=4),
+    "regex": st.sampled_from(PATTERNS),
+    "minlength": st.integers(0, 6),
+    "maxlength": st.integers(0, 6),
+    "url": st.lists(st.sampled_from(SCHEMES), min_size=1, max_size=3),
+    "nullable": st.booleans(),
+    "default": st.none() | WORDS,
+}
+RULES = {
+    "string": optional(**STRINGS).map(lambda some: {"type": "string", **some}),
+    "integer": numeric("integer"),
+    "float": numeric("float"),
+    "boolean": optional(allowed=st.lists(st.booleans(), min_size=1), default=st.booleans()).map(
         lambda some: {"type": "boolean", **some}
     ),
-)
+}
 
 
 def built(drawn: dict[str, Any]) -> schema.Schema:
@@ -102,20 +144,53 @@ def built(drawn: dict[str, Any]) -> schema.Schema:
         return built({rule: bound for rule, bound in drawn.items() if rule != "default"})
 
 
-@settings(max_examples=400)
-@given(drawn=RULES, texts=st.lists(TEXTS, min_size=1, max_size=8))
-def test_compiled_rules_judge_as_cerberus_does(drawn: dict[str, Any], texts: list[str]) -> None:
+def by_cerberus(key: Key, text: str) -> Any:
+    """Return what is wrong with a text, or its value with its type."""
+    return key.problem(text) or (key.parse(text), TYPES[key.rules["type"]])
+
+
+def by_rules(compiled: Mapping[str, Any], text: str) -> Any:
+    """Return the same by the rules that services start with."""
+    problem = rules.problem(compiled, text)
+    value = None if problem else rules.parse(compiled["type"], text)
+    return problem or (value, type(value))
+
+
+@pytest.mark.parametrize("kind", list(RULES))
+@settings(max_examples=200)
+@given(data=st.data())
+def test_compiled_rules_judge_as_cerberus_does(kind: str, data: st.DataObject) -> None:
     """For any rules and any text both say the same in the same words, and a good text is the same value."""
+    drawn = data.draw(RULES[kind])
     whole = built(drawn)
     key, compiled = whole.keys["KEY"], modules.imported(whole)["KEYS"]["KEY"]
 
-    for text in (*texts, *map(str, drawn.get("allowed", ()))):
-        problem = key.problem(text)
-        assert problem == rules.problem(compiled, text)
-        if problem is None:
-            value, other = key.parse(text), rules.parse(compiled["type"], text)
-            assert (value, type(value)) == (other, type(other))
+    for text in data.draw(texts(drawn)):
+        assert by_cerberus(key, text) == by_rules(compiled, text)
     assert key.rules.get("default") == compiled.get("default")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "tried"),
+    [
+        *(({"type": "string", "regex": pattern}, SHORT) for pattern in PATTERNS),
+        ({"type": "string", "minlength": 2}, SHORT),
+        ({"type": "string", "maxlength": 2}, SHORT),
+        ({"type": "string", "allowed": ["a", "b$"]}, SHORT),
+        ({"type": "string", "url": ["http", "redis", "a+b"]}, URLS),
+        ({"type": "integer", "min": -2, "max": 5}, NUMERALS),
+        ({"type": "integer", "allowed": [2, 5]}, NUMERALS),
+        ({"type": "float", "min": -2, "max": 5.0}, NUMERALS),
+        ({"type": "boolean", "allowed": [True]}, ["true", "false", "True", " true", "1"]),
+    ],
+)
+def test_compiled_rules_judge_every_short_text_as_cerberus_does(drawn: dict[str, Any], tried: list[str]) -> None:
+    """Where a regex is anchored, what a length counts, what a URL or a number is, whether a bound is included."""
+    key = Key("KEY", drawn, META)
+    verdicts = [by_cerberus(key, text) for text in tried]
+
+    assert verdicts == [by_rules(key.rules, text) for text in tried]
+    assert len(set(verdicts)) > 1
 
 
 @pytest.mark.parametrize(
