@@ -91,7 +91,7 @@ def decrypt(deploy: Deploy) -> str:
     return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
 
-def prepare(deploy: Deploy) -> str:
+def prepare(deploy: Deploy) -> str | Events[str]:
     """Clear away what a killed deploy left, claim the number, bring up what the services stand on."""
     deploy.begun = True
     return deploy.engine.prepare(deploy.release, deploy.sealed)

@@ -58,6 +58,12 @@ class ConfigurationError(LockstepError):
     code = 13
 
 
+class PackagesError(LockstepError):
+    """The packages of the product cannot be installed."""
+
+    code = 14
+
+
 class NoIdentityError(LockstepError):
     """There is no identity for the environment here."""
 

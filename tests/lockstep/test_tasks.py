@@ -12,7 +12,7 @@ PASSWORD = "SMTP_PASSWORD"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> checkouts.Clone:
-    made = checkouts.clone(tmp_path_factory.mktemp("tasks"))
+    made = checkouts.fixture(tmp_path_factory.mktemp("tasks"))
     made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     path = made.repo.root / "config/environments.yaml"
     nowhere = "      docker: unix:///nonexistent.sock\n      proxy: {port: 8083"

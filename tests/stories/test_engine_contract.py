@@ -13,7 +13,7 @@ from ci.delivery import deploy, docker, engines
 from ci.delivery import release as releases
 from ci.delivery.engines import Engine
 from ci.delivery.release import HEALTHY, Release, current
-from ci.ground import errors
+from ci.ground import errors, events
 from ci.ground.repo import Repo
 from ci.sealing import environment
 from tests import checkouts, swarms
@@ -132,7 +132,7 @@ def undone(repo: Repo, name: str, engine: Engine, first: Release) -> None:
     )
     second = replace(second, revision=first.revision, lives_with=first.lives_with)
     with engine.lock():
-        assert engine.prepare(second, sealed)
+        assert cli.follow(events.result(engine.prepare(second, sealed)))
         engine.migrate(second, sealed)
         engine.wait(second, engine.apply(second, sealed))
         assert 2 in {one.release for one in engine.replicas()}

@@ -13,6 +13,7 @@ import cerberus
 from ci.delivery.release import Image, Release
 from ci.ground import errors
 from ci.ground.environments import Environment, flat
+from ci.ground.events import Events
 from ci.ground.repo import Repo
 from ci.sealing.environment import known
 from runtime import Secret
@@ -66,7 +67,7 @@ class Engine(Protocol):
     def image(self, sha: str) -> Image:
         """Return the image of a commit; an error says how to make it."""
 
-    def prepare(self, release: Release, sealed: Sealed) -> str:
+    def prepare(self, release: Release, sealed: Sealed) -> str | Events[str]:
         """Remove what a killed deploy left, start what the services rely on, and return what that is."""
 
     def migrate(self, release: Release, sealed: Sealed) -> None:

@@ -11,8 +11,10 @@ from ci.delivery.engines.swarm import drifts, proxy, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
 from ci.ground import errors
-from ci.ground.repo import here
-from model.notification import Channel
+from ci.ground.repo import Repo
+from tests import checkouts
+
+REPO = Repo(checkouts.ROOT / checkouts.PROJECT)
 
 
 class Networks:
@@ -101,13 +103,6 @@ def test_what_runs_away_ends_in_its_own_container(cluster: Cluster, release: Rel
     assert {"MemoryBytes": 1024 * 1024 * 1024, "Pids": 1024} == api
     assert {"MemoryBytes": 64 * 1024 * 1024, "Pids": 1024} == job
     assert {"Pids": 1024} == limits
-
-
-def test_a_worker_has_room_for_its_threads(cluster: Cluster, release: Release) -> None:
-    """The most that WORKER_CONCURRENCY may be, for each channel, is half of the limit."""
-    limits = specs.service(cluster, release, "worker", {})["TaskTemplate"]["Resources"]["Limits"]
-
-    assert 2 * len(Channel) * here().schema.keys["WORKER_CONCURRENCY"].rules["max"] <= limits["Pids"]
 
 
 def test_the_proxy_is_named_by_its_content(cluster: Cluster, release: Release) -> None:

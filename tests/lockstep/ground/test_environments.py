@@ -3,13 +3,14 @@ from pathlib import Path
 import pytest
 
 from ci.ground import environments
+from tests import checkouts
 
-ROOT = Path(__file__).parents[3]
+PATH = checkouts.ROOT / checkouts.PROJECT / "config/environments.yaml"
 
 
-def test_the_template_is_good() -> None:
+def test_a_good_file() -> None:
     """Each environment has an engine and replicas, and the protected one follows another."""
-    read = environments.read(ROOT / "config/environments.yaml")
+    read = environments.read(PATH)
 
     assert ["local", "dev", "staging", "prod"] == list(read.by_name)
     assert ["prod"] == [one.name for one in read.by_name.values() if one.protected]

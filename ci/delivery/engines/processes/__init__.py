@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,9 @@ from ci.delivery import engines, servers
 from ci.delivery.engines import Replica, Sealed
 from ci.delivery.engines.processes import logfiles, replicas, sandbox
 from ci.delivery.release import Image, Release
-from ci.ground import command, errors, files, git, processes
+from ci.ground import command, errors, files, git, processes, product
 from ci.ground.environments import Environment
+from ci.ground.events import Events
 from ci.ground.repo import Repo
 
 PATIENCE_SECONDS = 30
@@ -42,6 +44,7 @@ class Processes:
         self.recorded: Mapping[str, Any] = {}
         self._repo, self._name = repo, environment.name
         self._folder = repo.state_of(environment.name)
+        self._place = replicas.Place(Path(), repo.root, self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -75,22 +78,24 @@ class Processes:
         """Return the working tree."""
         return Image(git.sha(self._repo.root))
 
-    def prepare(self, release: Release, sealed: Sealed) -> str:
+    def prepare(self, release: Release, sealed: Sealed) -> Events[str]:
         """Remove what a killed deploy left, then start the servers and the sandbox where they do not run."""
+        python = yield from product.python(self._repo)
+        self._place = replace(self._place, python=python)
         self._end_strays()
         self._claim(release.plain)
         for server in self._servers(sealed):
             servers.start(server)
-        if process := sandbox.start(self._repo, self._folder, release, sealed):
+        if process := sandbox.start(self._place, release, sealed):
             self.wait(release, [process])
         return f"{', '.join(self._asked)} and the sandbox run"
 
     def migrate(self, release: Release, sealed: Sealed) -> None:
         """Run the migrations with the api's environment; MigrationError shows their last lines."""
         result = command.attempt(
-            [*replicas.entry("api"), "model.migrate"],
+            [*replicas.entry(self._place, "api"), "model.migrate"],
             input=release.bundle_for("api", sealed).reveal().encode(),
-            env=replicas.environ(self._repo, release.plain_for("api")),
+            env=replicas.environ(self._place, release.plain_for("api")),
             cwd=self._folder,
         )
         if result.code:
@@ -103,7 +108,7 @@ class Processes:
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Start every replica of the release; each gets only the keys that name its service."""
         return [
-            replicas.start(self._repo, self._folder, release, sealed, service)
+            replicas.start(self._place, release, sealed, service)
             for service, about in release.services.items()
             for _ in range(about.replicas)
         ]

@@ -1,10 +1,10 @@
 """One replica of a service as a process: how it is started, and what its process says of itself."""
 
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,22 +14,30 @@ from ci.delivery.engines import Replica, Sealed
 from ci.delivery.engines.processes import logfiles
 from ci.delivery.release import Release
 from ci.ground import command, ports, processes
-from ci.ground.repo import Repo
 
 ENTRY = "runtime.entry"
 
 
-def entry(service: str) -> list[str]:
+@dataclass(frozen=True)
+class Place:
+    """Where an environment's processes run: the product's Python, the checkout, and the environment's folder."""
+
+    python: Path
+    root: Path
+    folder: Path
+
+
+def entry(place: Place, service: str) -> list[str | Path]:
     """Return the argv of a service that reads its bundle from stdin."""
-    return [sys.executable, "-m", ENTRY, "--bundle", "-", service]
+    return [place.python, "-m", ENTRY, "--bundle", "-", service]
 
 
-def environ(repo: Repo, plain: Mapping[str, str]) -> dict[str, str]:
+def environ(place: Place, plain: Mapping[str, str]) -> dict[str, str]:
     """Return what a process of the product is given beside what programs inherit."""
-    return {**plain, "PYTHONPATH": str(repo.root)}
+    return {**plain, "PYTHONPATH": str(place.root)}
 
 
-def start(repo: Repo, folder: Path, release: Release, sealed: Sealed, service: str) -> Replica:
+def start(place: Place, release: Release, sealed: Sealed, service: str) -> Replica:
     """Start one replica with a health socket of its own; the api's also share the public port."""
     sockets = [_listen(0)]
     if service == "api":
@@ -37,13 +45,13 @@ def start(repo: Repo, folder: Path, release: Release, sealed: Sealed, service: s
         sockets.append(_listen(port or 80, shared=True))
     flag = "--fd" if service == "api" else "--health-fd"
     listeners = [word for one in sockets for word in (flag, str(one.fileno()))]
-    argv = [*entry(service), release.services[service].module, *listeners]
+    argv = [*entry(place, service), release.services[service].module, *listeners]
     process = command.spawn(
         [*argv, "--sha", release.sha, "--release", str(release.number)],
         input=release.bundle_for(service, sealed).reveal().encode(),
-        env=environ(repo, release.plain_for(service)),
-        cwd=folder,
-        log=logfiles.path(folder, service),
+        env=environ(place, release.plain_for(service)),
+        cwd=place.folder,
+        log=logfiles.path(place.folder, service),
         pass_fds=[one.fileno() for one in sockets],
     )
     address = f"http://{ports.HOST}:{sockets[0].getsockname()[1]}"

@@ -261,7 +261,7 @@ def test_both_services_run_and_become_healthy(
     with swarms.reachable(postgres_url) as postgres, swarms.reachable(redis_url) as redis:
         environ["DATABASE_URL"] = proxies.moved(environ["DATABASE_URL"], postgres)
         environ["REDIS_URL"] = proxies.moved(environ["REDIS_URL"], redis)
-        sealed = {key.name for key in services.SCHEMA.secrets()}
+        sealed = services.SEALED
         plain = {key: value for key, value in environ.items() if key not in sealed}
         bundle = tmp_path / "bundle"
         bundle.write_text(json.dumps({key: environ[key] for key in sealed & environ.keys()}))
