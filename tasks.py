@@ -1,8 +1,9 @@
-"""The verbs. Each task reads its arguments, calls one function in ci/, and prints.
+"""The tasks: `inv --list`. Each reads its arguments, calls one function of ci/, and hands the result to ci/cli.
 
-Imports stand inside the tasks: `inv --list` should cost nothing.
+Imports are inside the tasks: `inv --list` should cost nothing.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -11,197 +12,220 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-LOCAL = "local"
 
+def command(body: Callable[..., None]) -> Any:
+    """Make a task of a function; a fault becomes a message and the exit code.
 
-def verb(body: Callable[..., None]) -> Any:
-    """Make a task of a function: faults are told once, here, and become the exit code.
-
-    `recipients__list` becomes `inv recipients.list`.
+    `recipients__list` becomes `inv recipients.list`. A parameter without a default is an option that is required.
     """
+    name = body.__name__.rstrip("_").replace("__", ".")
+    _, *parameters = inspect.signature(body).parameters.values()
+    required = [each.name for each in parameters if each.default is each.empty]
 
     @wraps(body)
-    def told(*arguments: Any, **options: Any) -> None:
-        from ci.ground.errors import reported
+    def run(context: Context, **options: Any) -> None:
+        from ci import cli
+        from ci.cli import arguments
 
-        with reported():
-            body(*arguments, **options)
+        with cli.reported():
+            arguments.require(name, required, options)
+            body(context, **options)
 
+    # Without `positional`, Invoke takes --help for the value of an option that has no default.
     # `--push` alone is the registry of environments.yaml, `--push=NAME` another.
-    return task(told, name=body.__name__.rstrip("_").replace("__", "."), optional=["push"])
+    return task(run, name=name, positional=[], optional=["push"])
 
 
-@verb
+@command
 def init(_context: Context, name: str = "", post_quantum: bool = False) -> None:
     """Make this repository yours: identities, recipients, secrets; asks for what cannot be generated.
 
     Without a terminal, values come on stdin as lines of environment.KEY=value.
     """
+    from ci.cli import sealing
     from ci.ground import repo
-    from ci.sealing import ask, init
+    from ci.sealing import init
 
-    ask.report(
-        init.init(repo.here(), name or ask.name(repo.here()), ask.asker(repo.here()), post_quantum=post_quantum)
-    )
+    here = repo.here()
+    sealing.initialised(init.init(here, name, sealing.answers(here), post_quantum=post_quantum))
 
 
-@verb
+@command
 def set_(_context: Context, env: str, key: str) -> None:
     """Set one secret; its value comes from a prompt or from stdin, never from the command line."""
-    from ci.ground import console, repo
-    from ci.sealing import ask, edit
-
-    edit.put(repo.here(), env, key, ask.value(f"{env} {key}"))
-    console.done("sealed", f"{key} in {repo.here().sealed(env).name}")
-
-
-@verb
-def encrypt(_context: Context, env: str) -> None:
-    """Seal KEY=value lines from stdin as all of an environment's secrets."""
-    from ci.ground import console, repo
-    from ci.sealing import ask, edit
-
-    keys = edit.encrypt(repo.here(), env, ask.lines(f"KEY=value lines for {env}, then Ctrl-D"))
-    console.done("sealed", f"{', '.join(keys)} in {repo.here().sealed(env).name}")
-
-
-@verb
-def decrypt(_context: Context, env: str) -> None:
-    """Print an environment's secrets as KEY=value lines; they go to stdout and nowhere else."""
-    from ci.ground import console, dotenv, repo
-    from ci.sealing import environment
-
-    environment.known(repo.here(), env)
-    values = environment.sealed(repo.here(), env)
-    console.emit(dotenv.render({key: value.reveal() for key, value in values.items()}))
-
-
-@verb
-def edit(_context: Context, env: str) -> None:
-    """Open an environment's secrets in $VISUAL or $EDITOR; the plaintext stays in memory."""
-    import os
-
-    from ci.ground import console, repo
+    from ci.cli import prompts, sealing
+    from ci.ground import repo
     from ci.sealing import edit
 
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    changed, removed = edit.edit(repo.here(), env, editor)
-    told = [*changed, *(f"{key} (removed)" for key in removed)]
-    console.done("sealed" if told else "unchanged", ", ".join(told))
+    here = repo.here()
+    edit.put(here, env, key, prompts.value(f"{env} {key}: "))
+    sealing.sealed(here, env, [key])
 
 
-@verb
+@command
+def encrypt(_context: Context, env: str) -> None:
+    """Seal KEY=value lines from stdin as all of an environment's secrets."""
+    from ci.cli import prompts, sealing
+    from ci.ground import repo
+    from ci.sealing import edit
+
+    here = repo.here()
+    text = prompts.lines(f"KEY=value lines for {env}, then Ctrl-D")
+    sealing.sealed(here, env, edit.encrypt(here, env, text))
+
+
+@command
+def decrypt(_context: Context, env: str) -> None:
+    """Print an environment's secrets as KEY=value lines; they go to stdout and nowhere else."""
+    from ci.cli import console
+    from ci.ground import repo
+    from ci.sealing import environment
+
+    console.emit(environment.decrypt(repo.here(), env).reveal())
+
+
+@command
+def edit(_context: Context, env: str) -> None:
+    """Open an environment's secrets in $VISUAL or $EDITOR; the plaintext stays in memory."""
+    from ci.cli import sealing
+    from ci.ground import repo
+    from ci.sealing import edit
+
+    sealing.edited(*edit.edit(repo.here(), env, edit.editor()))
+
+
+@command
 def propose(_context: Context, env: str, key: str) -> None:
     """Seal one value, from a prompt or stdin, for those who can open the environment; needs no identity."""
-    from ci.ground import console, repo
-    from ci.sealing import ask, proposal
-
-    path = proposal.propose(repo.here(), env, key, ask.value(f"{env} {key}"))
-    console.done("proposed", str(path.relative_to(repo.here().root)))
-
-
-@verb
-def accept(_context: Context, env: str) -> None:
-    """Merge an environment's proposals into its sealed file, all or none."""
-    from ci.ground import console, repo
+    from ci.cli import prompts, sealing
+    from ci.ground import repo
     from ci.sealing import proposal
 
-    keys = proposal.accept(repo.here(), env)
-    console.done("accepted", ", ".join(keys) or f"nothing, no proposal waits for {env}")
+    here = repo.here()
+    sealing.proposed(here, proposal.propose(here, env, key, prompts.value(f"{env} {key}: ")))
 
 
-@verb
+@command
+def accept(_context: Context, env: str) -> None:
+    """Merge an environment's proposals into its sealed file, all or none."""
+    from ci.cli import sealing
+    from ci.ground import repo
+    from ci.sealing import proposal
+
+    sealing.accepted(env, proposal.accept(repo.here(), env))
+
+
+@command
 def recipients__list(_context: Context, env: str = "") -> None:
     """Show who can open what, and which values somebody knows who no longer may."""
+    from ci.cli import sealing
     from ci.ground import repo
-    from ci.sealing import members, report
-
-    report.overview(repo.here(), members.overview(repo.here(), env))
-
-
-@verb
-def recipients__add(_context: Context, env: str, recipient: str, name: str = "") -> None:
-    """Let somebody open an environment; they send you the line that age-keygen printed, age1…."""
-    from ci.ground import console, repo
     from ci.sealing import members
 
-    console.done("added", f"{members.add(repo.here(), env, recipient, name)} opens {env}")
+    here = repo.here()
+    sealing.overview(here, members.overview(here, env))
 
 
-@verb
+@command
+def recipients__add(_context: Context, env: str, recipient: str, name: str = "") -> None:
+    """Let somebody open an environment; they send you the line that age-keygen printed, age1…."""
+    from ci.cli import sealing
+    from ci.ground import repo
+    from ci.sealing import members
+
+    sealing.added(env, members.add(repo.here(), env, recipient, name))
+
+
+@command
 def recipients__remove(_context: Context, env: str, recipient: str = "", name: str = "") -> None:
     """Take an environment from somebody: a new data key, and the list of what they know."""
+    from ci.cli import sealing
     from ci.ground import repo
-    from ci.sealing import members, report
+    from ci.sealing import members
 
-    report.removed(repo.here(), env, *members.remove(repo.here(), env, recipient, name))
+    here = repo.here()
+    sealing.removed(here, env, *members.remove(here, env, recipient, name))
 
 
-@verb
+@command
 def keys__rotate(_context: Context, env: str, finish: bool = False) -> None:
     """Replace the identity at hand: first a new one beside it, with --finish the old one goes."""
+    from ci.cli import sealing
     from ci.ground import repo
-    from ci.sealing import keys, report
+    from ci.sealing import keys
 
+    here = repo.here()
     if finish:
-        report.finished(repo.here(), env, keys.finish(repo.here(), env))
+        sealing.finished(here, env, keys.finish(here, env))
     else:
-        report.begun(env, keys.begin(repo.here(), env))
+        sealing.begun(env, keys.begin(here, env))
 
 
-@verb
+@command
 def parity(_context: Context, env: str = "", sealed: bool = False) -> None:
     """Draw the matrix of keys and environments; --sealed looks at the sealed values, too, in memory."""
-    from ci.gates.parity import report
+    from ci.cli import parity
+    from ci.gates.parity import overview
     from ci.ground import repo
 
-    raise SystemExit(report.show(repo.here(), env, sealed=sealed))
+    raise SystemExit(parity.show(overview.read(repo.here(), env, sealed=sealed)))
 
 
-@verb
+@command
 def build(_context: Context, sha: str = "", push: str = "") -> None:
     """Build and inspect the one image of a commit; --push brings it to the registry and prints its digest."""
+    from ci.cli import console
     from ci.delivery import image
-    from ci.ground import console, repo
-
-    registry = image.registry(repo.here(), push)
-    made = image.build(repo.here(), sha, registry)
-    console.done("built" if made.new else "unchanged", f"{made.tag}, {made.size / 1e6:.0f} MB, {made.id}")
-    if registry:
-        console.say(image.push(made, registry))
-
-
-@verb
-def deploy(
-    _context: Context, env: str = LOCAL, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
-) -> None:
-    """Deploy an environment and prove that it works; --plan only shows what would change (exit code 3)."""
-    from ci import cli
-    from ci.delivery import deploy, report
     from ci.ground import repo
 
-    wish = deploy.Wish(sha=sha, force=force, yes=yes)
+    registry = image.registry(repo.here(), push)
+    built = image.build(repo.here(), sha, registry)
+    console.done("built" if built.new else "unchanged", f"{built.tag}, {built.size / 1e6:.0f} MB, {built.id}")
+    if registry:
+        console.say(image.push(built, registry))
+
+
+@command
+def deploy(
+    _context: Context,
+    env: str | None = None,
+    sha: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    force: str = "",
+) -> None:
+    """Deploy an environment and check that it works; --plan only shows what would change (exit code 3)."""
+    from ci import cli
+    from ci.cli import arguments, delivery
+    from ci.delivery import deploy
+    from ci.ground import repo
+
+    here = repo.here()
+    name = arguments.environment(here, env)
+    options = deploy.Options(sha=sha, force=force, yes=yes)
     if plan:
-        raise SystemExit(report.planned(repo.here(), env, wish))
-    report.deployed(cli.follow(deploy.run(repo.here(), env, wish)))
+        raise SystemExit(delivery.planned(here, name, options))
+    delivery.deployed(cli.follow(deploy.run(here, name, options)))
 
 
-@verb
+@command
 def promote(
     _context: Context, to: str, sha: str = "", plan: bool = False, yes: bool = False, force: str = ""
 ) -> None:
-    """Deploy what runs in the environment before, --sha only that; --force=REASON skips its proof, on record."""
+    """Deploy what runs in the environment before, --sha only that; --force=REASON skips its checks, on record."""
     from ci import cli
-    from ci.delivery import deploy, report
+    from ci.cli import delivery
+    from ci.delivery import deploy
     from ci.ground import repo
 
-    wish = deploy.Wish(sha=sha, promote=True, force=force, yes=yes)
+    here = repo.here()
+    options = deploy.Options(sha=sha, promote=True, force=force, yes=yes)
     if plan:
-        raise SystemExit(report.planned(repo.here(), to, wish))
-    cli.follow(deploy.run(repo.here(), to, wish))
+        raise SystemExit(delivery.planned(here, to, options))
+    cli.follow(deploy.run(here, to, options))
 
 
-@verb
+@command
 def rollback(_context: Context, env: str, to: int = 0, yes: bool = False, why: str = "") -> None:
     """Restore image and config of an earlier release, of the one before without --to."""
     from ci import cli
@@ -211,7 +235,7 @@ def rollback(_context: Context, env: str, to: int = 0, yes: bool = False, why: s
     cli.follow(deploy.back(repo.here(), env, to or None, why=why, yes=yes))
 
 
-@verb
+@command
 def rotate(  # noqa: PLR0917, invoke makes options of them
     _context: Context,
     env: str,
@@ -226,104 +250,115 @@ def rotate(  # noqa: PLR0917, invoke makes options of them
     from ci.ground import repo
     from ci.rotation import rotate
 
-    wish = rotate.Wish(yes=yes, commit=commit, leaked=leaked)
-    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, wish))
+    options = rotate.Options(yes=yes, commit=commit, leaked=leaked)
+    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, options))
 
 
-@verb
+@command
 def rotation__status(_context: Context, env: str = "") -> None:
     """Show how old each sealed value is, when it is due and who changed it last; needs no identity."""
-    from ci.ground import console, repo
+    from ci.cli import console
+    from ci.ground import repo
     from ci.rotation import status
 
     console.table(status.HEADINGS, status.rows(repo.here(), env))
 
 
-@verb
+@command
 def leaked(_context: Context) -> None:
     """Say where a value from a prompt or stdin occurs, without showing it: environments, git, images, releases."""
     from ci import cli
-    from ci.cli import rotation as report
+    from ci.cli import prompts, rotation
     from ci.ground import repo
     from ci.rotation import leaked
-    from ci.sealing import ask
 
-    raise SystemExit(report.leaked(cli.follow(leaked.look(repo.here(), ask.value("the leaked value")))))
+    report = cli.follow(leaked.look(repo.here(), prompts.value("the leaked value: ")))
+    raise SystemExit(rotation.leaked(report))
 
 
-@verb
-def history(_context: Context, env: str = LOCAL) -> None:
+@command
+def history(_context: Context, env: str | None = None) -> None:
     """Show an environment's releases; the one with * runs."""
-    from ci.delivery import report
+    from ci.cli import arguments, delivery
     from ci.ground import repo
-
-    report.history(repo.here(), env)
-
-
-@verb
-def drift(_context: Context, env: str) -> None:
-    """Show what was changed by hand (exit code 1), and what HEAD would change."""
-    from ci.delivery import report
-    from ci.ground import repo
-
-    raise SystemExit(report.drift(repo.here(), env))
-
-
-@verb
-def unlock(_context: Context, env: str) -> None:
-    """Take away the lock of a deploy whose process is gone."""
-    from ci.delivery import engines
-    from ci.ground import console, repo
-
-    console.done("unlocked", engines.of(repo.here(), env).unlock(repo.here(), env))
-
-
-@verb
-def run(context: Context, env: str, service: str = "api") -> None:
-    """Run a Python module once with an environment: inv run --env=dev -- model.migrate."""
-    from ci.delivery import report
-    from ci.ground import repo
-
-    raise SystemExit(report.once(repo.here(), env, service, context.remainder))
-
-
-@verb
-def status(_context: Context, env: str = LOCAL) -> None:
-    """Show what runs and whether it is healthy."""
-    from ci.delivery import report
-    from ci.ground import repo
-
-    report.status(repo.here(), env)
-
-
-@verb
-def logs(_context: Context, env: str = LOCAL, service: str = "", follow: bool = False) -> None:
-    """Show the logs of an environment, or of one service; --follow stays."""
-    from ci.delivery import engines
-    from ci.ground import console, repo
-
-    for line in engines.of(repo.here(), env).logs(repo.here(), env, service or None, follow=follow):
-        console.say(line)
-
-
-@verb
-def stop(_context: Context, env: str = LOCAL, purge: bool = False, yes: bool = False) -> None:
-    """Stop an environment; --purge deletes what it keeps, too: data and identity of local, releases of others."""
-    from ci import cli
-    from ci.delivery import confirm, engines
-    from ci.ground import console, repo
 
     here = repo.here()
-    engine = engines.of(here, env)
-    if here.environments.by_name[env].protected and not yes:
-        cli.follow(confirm.typed(env, f"{env} is protected"))
-    with engine.lock(here, env):
-        console.done("stopped", engine.stop(here, env, purge=purge))
+    delivery.history(here, arguments.environment(here, env))
+
+
+@command
+def drift(_context: Context, env: str) -> None:
+    """Show what was changed by hand (exit code 1), and what HEAD would change."""
+    from ci.cli import delivery
+    from ci.ground import repo
+
+    raise SystemExit(delivery.drift(repo.here(), env))
+
+
+@command
+def unlock(_context: Context, env: str) -> None:
+    """Take away the lock of a deploy whose process is gone."""
+    from ci.cli import console
+    from ci.delivery import engines
+    from ci.ground import repo
+
+    with engines.open(repo.here(), env) as engine:
+        console.done("unlocked", engine.unlock())
+
+
+@command
+def run(context: Context, env: str, service: str = "api") -> None:
+    """Run a Python module once with an environment: inv run --env=dev -- model.migrate."""
+    from ci.cli import delivery
+    from ci.ground import repo
+
+    raise SystemExit(delivery.once(repo.here(), env, service, context.remainder))
+
+
+@command
+def status(_context: Context, env: str | None = None) -> None:
+    """Show what runs and whether it is healthy."""
+    from ci.cli import arguments, delivery
+    from ci.ground import repo
+
+    here = repo.here()
+    delivery.status(here, arguments.environment(here, env))
+
+
+@command
+def logs(_context: Context, env: str | None = None, service: str = "", follow: bool = False) -> None:
+    """Show the logs of an environment, or of one service; --follow stays."""
+    from ci.cli import arguments, console
+    from ci.delivery import engines
+    from ci.ground import repo
+
+    here = repo.here()
+    name = arguments.environment(here, env)
+    with engines.open(here, name) as engine:
+        for line in engine.logs(service or None, follow=follow):
+            console.say(line)
+
+
+@command
+def stop(_context: Context, env: str | None = None, purge: bool = False, yes: bool = False) -> None:
+    """Stop an environment; --purge deletes what it keeps, too: data and identity of local, releases of others."""
+    from ci import cli
+    from ci.cli import arguments, console
+    from ci.delivery import confirm, engines
+    from ci.ground import repo
+
+    here = repo.here()
+    name = arguments.environment(here, env)
+    with engines.open(here, name) as engine:
+        if here.environments.by_name[name].protected and not yes:
+            cli.follow(confirm.typed(name, f"{name} is protected"))
+        with engine.lock():
+            console.done("stopped", engine.stop(purge=purge))
 
 
 namespace = Collection()
-for one in [one for one in globals().values() if isinstance(one, Task)]:
-    group, dot, rest = one.name.rpartition(".")
+for each in [value for value in globals().values() if isinstance(value, Task)]:
+    group, dot, last = each.name.rpartition(".")
     if dot and group not in namespace.collections:
         namespace.add_collection(Collection(group))
-    (namespace.collections[group] if dot else namespace).add_task(one, name=rest)
+    (namespace.collections[group] if dot else namespace).add_task(each, name=last)

@@ -1,5 +1,6 @@
-"""The only layer that prints: text, JSON, progress, and what goes wrong."""
+"""The only layer that prints or reads a terminal: text, JSON, progress, questions, and what goes wrong."""
 
+from ci.cli.faults import reported
 from ci.cli.progress import follow
 
-__all__ = ["follow"]
+__all__ = ["follow", "reported"]

@@ -1,38 +1,20 @@
 """A workflow as a person follows it: a spinner on a terminal, a line for each step that ended, questions."""
 
-import getpass
-import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TypeVar
 
-from ci.ground import console, errors
+from ci.cli import console, prompts
 from ci.ground.events import Began, Ended, Event, Events, Failed, Line, Question
 
 T = TypeVar("T")
+# Shows one event and returns the answer if it is a question; what it enters is closed before the next event.
+Render = Callable[[Event, ExitStack], str | None]
 
 
-def follow(events: Events[T]) -> T:
-    """Render events until the function that yields them returns, and return its result.
-
-    An exception that is raised here, such as KeyboardInterrupt, reaches that function first, so that it can undo
-    what it began.
-    """
-    shown, answer = ExitStack(), None
-    with shown:
-        try:
-            while True:
-                event = events.send(answer)
-                try:
-                    answer = _render(event, shown)
-                except BaseException as error:  # noqa: BLE001, whatever it is the function hears of it
-                    answer = _render(events.throw(error), shown)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def _render(event: Event, shown: ExitStack) -> str | None:
-    shown.close()
+def render(event: Event, shown: ExitStack) -> str | None:
+    """Show an event of a workflow, each step with its seconds."""
     match event:
         case Began(step, about):
             shown.enter_context(console.working(step, about))
@@ -42,19 +24,39 @@ def _render(event: Event, shown: ExitStack) -> str | None:
         case Line(text):
             console.say(text)
         case Question(text, secret=True):
-            return _value(text)
+            return prompts.value(text)
         case Question(text):
-            return input(text) if sys.stdin.isatty() else None
+            return prompts.answer(text)
         case Failed():
             pass
     return None
 
 
-def _value(prompt: str) -> str:
-    """Return a value from a hidden prompt or as all of stdin; one line end after it is not part of it."""
-    if sys.stdin.isatty():
-        return getpass.getpass(prompt)
-    try:
-        return sys.stdin.buffer.read().decode().removesuffix("\n")
-    except UnicodeDecodeError:
-        raise errors.DirtyValueError("stdin is not UTF-8", "encode the value, for example with base64") from None
+def installation(event: Event, _shown: ExitStack) -> None:
+    """Show an event of an installation as `run`, which starts it, shows its own: no spinner, whole seconds."""
+    match event:
+        case Began(_, about):
+            console.doing("installing", about)
+        case Ended(_, text, seconds):
+            console.done("installed", f"{text}, {seconds:.0f} s")
+
+
+def follow(events: Events[T], render: Render = render) -> T:
+    """Render events until the function that yields them returns, and return its result.
+
+    An exception that is raised here, such as KeyboardInterrupt, reaches that function first, so that it can undo
+    what it began.
+    """
+    following: Callable[[], Event] = partial(next, events)
+    with ExitStack() as shown:
+        try:
+            while True:
+                event = following()
+                try:
+                    shown.close()
+                    following = partial(events.send, render(event, shown))
+                except BaseException as error:  # noqa: BLE001, whatever it is the function hears of it
+                    following = partial(events.throw, error)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -1,6 +1,6 @@
 """What a person is shown of rotations: where a leaked value occurs, and how old each value is."""
 
-from ci.ground import console
+from ci.cli import console
 from ci.rotation.leaked import Report
 
 

@@ -1,6 +1,7 @@
 """What a gate says: rules, findings, and how much it looked at."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -9,12 +10,13 @@ from ci.ground.errors import GateError
 from ci.ground.git import SHORT
 
 ERROR, WARNING = "error", "warning"  # levels, as SARIF and GitHub call them; a warning is shown and fails nothing
+PLACEHOLDER = re.compile(r"\{(environment|key|file)\}")  # what a hint may hold
 PAST = re.compile(rf"([0-9a-f]{{{SHORT}}}):(.*)")  # a place in the history: commit and path
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that a gate looks for. `id` is stable, `example` is what breaks it, `hint` is the cure."""
+    """One thing that a gate looks for. `id` is stable, `example` is what breaks it, `hint` says how to fix it."""
 
     id: str
     what: str
@@ -47,10 +49,13 @@ class Finding:
         match = PAST.fullmatch(self.place)
         return match[2] if match else self.place
 
-    def cured(self, environment: str) -> Self:
-        """Return it with its own key, and an environment unless that is empty, written into the hint."""
-        hint = self.hint.replace("ENV", environment) if environment else self.hint
-        return replace(self, hint=hint.replace("=KEY", f"={self.key}") if self.key else hint)
+    def filled(self, environment: str) -> Self:
+        """Return it with its environment, key and file in place of the hint's placeholders.
+
+        A name that is not known becomes a word in capitals, as in a synopsis: ENV, KEY.
+        """
+        known = {"environment": environment or "ENV", "key": self.key or "KEY", "file": shlex.quote(self.path)}
+        return replace(self, hint=PLACEHOLDER.sub(lambda match: known[match[1]], self.hint))
 
 
 class Findings(list[Finding]):

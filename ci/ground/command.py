@@ -1,11 +1,10 @@
-"""The only door to subprocesses: argv lists, no shell, a clean environment, secrets through stdin alone."""
+"""The only place that starts programs: argv lists, no shell, a clean environment, secrets through stdin alone."""
 
 import os
 import pwd
 import shlex
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,14 @@ class Result:
     code: int
     stdout: bytes
     stderr: bytes
+
+
+def unobserved(words: Sequence[str]) -> None:
+    """Show nothing of a program that starts."""
+
+
+# Called with the argv of each program before it starts; ci/cli may set another.
+observer: Callable[[Sequence[str]], None] = unobserved
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -145,8 +152,7 @@ def spawn(
 
 def _words(argv: Sequence[str | Path]) -> list[str]:
     words = [str(word) for word in argv]
-    if os.environ.get("LOCKSTEP_VERBOSE"):
-        sys.stderr.write(f"$ {shlex.join(words)}\n")
+    observer(words)
     return words
 
 

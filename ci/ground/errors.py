@@ -1,15 +1,10 @@
-"""Everything that can go wrong: one class each, its exit code, and the cure in the hint of every raise.
+"""Everything that can go wrong: one class each, its exit code, and the fix in the hint of every raise.
 
-Codes 0, 1 and 2 are the gates' (clean, findings, could not run) and 3 is a plan's (changes). `reported` is the
-only place that catches and exits; a test holds that the codes are unique.
+Codes 0, 1 and 2 are the gates' (clean, findings, could not run) and 3 is a plan's (changes). A test holds that the
+codes are unique. `ci/cli/faults.py` alone catches and exits.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-
-from ci.ground import console
+from collections.abc import Sequence
 
 
 class LockstepError(Exception):
@@ -183,6 +178,12 @@ class EngineError(LockstepError):
     code = 48
 
 
+class FormatError(LockstepError):
+    """What an engine keeps was recorded by another version of Lockstep, which this one cannot read."""
+
+    code = 49
+
+
 class BuildError(LockstepError):
     """An image could not be built."""
 
@@ -235,29 +236,3 @@ class RotationError(LockstepError):
     """A rotation cannot go this way, or what it should have brought about is not so."""
 
     code = 61
-
-
-@contextmanager
-def reported() -> Iterator[None]:
-    """Say what went wrong and exit with its code; `LOCKSTEP_DEBUG=1` lets a bug's traceback through."""
-    try:
-        yield
-    except LockstepError as error:
-        console.emit(error.output)
-        console.error(str(error), error.hint, error.detail)
-        raise SystemExit(error.code) from None
-    except KeyboardInterrupt:
-        console.error("interrupted", "run the same command again, it goes on from what is there")
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        os._exit(141)  # the reader is gone, and Python would complain once more while it flushes
-    except Exception as error:
-        if os.environ.get("LOCKSTEP_DEBUG"):
-            raise
-        frame = error.__traceback__
-        while frame and frame.tb_next:
-            frame = frame.tb_next
-        where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
-        # Only the kind and the place: the text of a foreign exception can hold a value.
-        console.error(f"a bug in lockstep, {type(error).__name__} at {where}", "LOCKSTEP_DEBUG=1 shows more")
-        raise SystemExit(LockstepError.code) from None

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from ci.ground import environments, errors, schema
 
-LOCAL = "local"
-
 
 @dataclass(frozen=True)
 class Repo:
@@ -21,7 +19,7 @@ class Repo:
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
-            hint = "mend config/schema.yaml, its rules are described in ci/ground/schema.py"
+            hint = "fix config/schema.yaml; its first lines say what it may hold"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
 
     @cached_property
@@ -38,8 +36,8 @@ class Repo:
         return self.root / f"config/{environment}.env"
 
     def vault(self, environment: str) -> Path:
-        """The folder that holds .sops.yaml and secrets/: the checkout, or for `local` a folder outside git."""
-        return self.state if environment == LOCAL else self.root
+        """The folder that holds .sops.yaml and secrets/: the checkout, or for one that is not in git its state."""
+        return self.state_of(environment) if self.environments.outside_git(environment) else self.root
 
     def sealed(self, environment: str) -> Path:
         """The sealed values of an environment."""
@@ -47,12 +45,16 @@ class Repo:
 
     @property
     def state(self) -> Path:
-        """Everything that belongs to `local` on this machine alone, ignored by git."""
+        """What is of this machine alone: caches, and a folder for each environment that is not in git."""
         return self.root / ".local"
+
+    def state_of(self, environment: str) -> Path:
+        """The folder of an environment on this machine: its values, its identity, what its engine keeps here."""
+        return self.state / environment
 
     @property
     def record(self) -> Path:
-        """The rotations that came to their end, but those of `local`."""
+        """The rotations that came to their end, but those of environments that are not in git."""
         return self.root / "config/rotations.jsonl"
 
     @property

@@ -31,7 +31,8 @@ from typing import Any
 
 import certifi
 
-from ci.ground import command, console, errors, files, repo
+from ci.ground import command, errors, files, repo
+from ci.ground.events import Began, Ended, Events
 from ci.ground.repo import Repo
 
 PINS = Path(__file__).with_name("tools.toml")
@@ -74,7 +75,9 @@ def this_platform() -> str:
     return f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
 
 
-def ensure(where: Repo, tools: Sequence[Tool] | None = None, environ: Mapping[str, str] = os.environ) -> list[str]:
+def ensure(
+    where: Repo, tools: Sequence[Tool] | None = None, environ: Mapping[str, str] = os.environ
+) -> Events[list[str]]:
     """Install each tool that is not there as it is pinned; return the names of those installed.
 
     Two at once take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
@@ -86,7 +89,7 @@ def ensure(where: Repo, tools: Sequence[Tool] | None = None, environ: Mapping[st
     with _turn(where):
         missing = _missing(where, wanted)
         for tool in missing:
-            _install(where, tool, environ)
+            yield from _install(where, tool, environ)
     return [tool.name for tool in missing]
 
 
@@ -124,11 +127,11 @@ def _installed(where: Repo, tool: Tool, record: Mapping[str, Any]) -> bool:
     )
 
 
-def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> None:
+def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> Events[None]:
     reasons = []
     for source, fetch in _sources(tool, environ):
         slow = ", which can take minutes" if source == GO else ""
-        console.doing("installing", f"{tool.name} {tool.version} from {source}{slow}")
+        yield Began("install", f"{tool.name} {tool.version} from {source}{slow}")
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=where.tools.parent, prefix="part-") as folder:
             try:
@@ -137,7 +140,7 @@ def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> None:
                 reasons.append(f"{source}: {error}")
                 continue
             _put(where, tool, source, Path(folder))
-        console.done("installed", f"{tool.name} {tool.version}, {time.monotonic() - began:.0f} s")
+        yield Ended("install", f"{tool.name} {tool.version}", time.monotonic() - began)
         return
     raise errors.ToolMissingError(
         f"{tool.name} {tool.version} cannot be installed",
@@ -280,15 +283,18 @@ def _sum(path: Path) -> str:
 
 def main() -> None:
     """Install what is missing, and keep a copy of the pins, by which `run` sees that nothing is to be done."""
+    from ci import cli  # noqa: PLC0415, an entry point
+    from ci.cli import console, progress  # noqa: PLC0415
+
     where = repo.here()
-    if sys.argv[1:] == ["--check"]:
-        check(where)
-        console.done("checked", f"the programs in {where.tools}")
-        return
-    ensure(where)
-    files.replace(where.tools.parent / PINS.name, PINS.read_bytes())
+    with cli.reported():
+        if sys.argv[1:] == ["--check"]:
+            check(where)
+            console.done("checked", f"the programs in {where.tools}")
+            return
+        cli.follow(ensure(where), progress.installation)
+        files.replace(where.tools.parent / PINS.name, PINS.read_bytes())
 
 
 if __name__ == "__main__":
-    with errors.reported():
-        main()
+    main()

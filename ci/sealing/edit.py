@@ -64,6 +64,11 @@ def put(repo: Repo, name: str, key: str, value: str) -> None:
         change.apply(repo, changed(repo, name, {key: value}))
 
 
+def editor(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the editor that a person chose."""
+    return environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+
+
 def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     """Open the secrets in an editor, in memory only; return the keys that were set and those removed.
 

@@ -57,6 +57,12 @@ def sealed(repo: Repo, name: str) -> dict[str, Secret]:
     return {key: Secret(value) for key, value in _lines(path, text.encode()).items()}
 
 
+def decrypt(repo: Repo, name: str) -> Secret:
+    """Return an environment's sealed values as KEY=value lines, in the form that `inv encrypt` reads."""
+    known(repo, name)
+    return Secret(dotenv.render({key: value.reveal() for key, value in sealed(repo, name).items()}))
+
+
 def opened(repo: Repo, name: str) -> Environment:
     """Return the whole environment, every value checked; ConfigurationError names every problem, no value."""
     known(repo, name)

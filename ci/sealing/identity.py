@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ci.ground import command, errors, files
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from runtime import Secret
 
 VARIABLE = "LOCKSTEP_IDENTITY"  # what CI sets, from the secret of that one environment
@@ -14,9 +14,9 @@ VARIABLE = "LOCKSTEP_IDENTITY"  # what CI sets, from the secret of that one envi
 def path(
     repo: Repo, environment: str, project: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Path:
-    """Return where this user keeps an environment's identity: outside the repository, but for `local`."""
-    if environment == LOCAL:
-        return repo.state / "identity.agekey"
+    """Return where this user keeps an environment's identity: outside the checkout, if its values are in git."""
+    if repo.environments.outside_git(environment):
+        return repo.state_of(environment) / "identity.agekey"
     home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(home) / "lockstep" / (project or repo.environments.project) / f"{environment}.agekey"
 
@@ -27,7 +27,7 @@ def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.enviro
     Raises NoIdentityError when there is neither, or when others may read the file.
     """
     file = path(repo, environment, environ=environ)
-    if environment != LOCAL and (given := environ.get(VARIABLE)):
+    if not repo.environments.outside_git(environment) and (given := environ.get(VARIABLE)):
         return Secret(given)
     try:
         if file.stat().st_mode & 0o077:

@@ -1,4 +1,4 @@
-"""`inv init`: the template becomes somebody's own: their identities, their recipients, their sealed secrets."""
+"""`inv init`: the template becomes a team's own: its identities, its recipients, its sealed secrets."""
 
 import re
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.ground import dotenv, errors, files, ports
 from ci.ground.environments import NAME, TEMPLATE
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.ground.schema import Key
 from ci.sealing import edit, identity, merge, recipients, unset
 from runtime import Secret
@@ -27,7 +27,7 @@ class Report:
 
 
 def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> Report:
-    """Make the repository the user's own and return what was made.
+    """Make the repository the user's own, under a project's name or its folder's, and return what was made.
 
     An identity per environment, outside the repository and never over one that is there; .sops.yaml; every value
     that can be generated; the others from `ask`; an exception for each that is left for later. The files of the
@@ -35,9 +35,10 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     again.
     """
     merge.install(repo)
+    project = project or re.sub(r"[^a-z0-9-]+", "-", repo.root.name.lower()).strip("-")
     _check(repo, project)
     report = Report(project)
-    names = [name for name in repo.environments.by_name if name != LOCAL]
+    names = repo.environments.in_git
     own = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
     sealed = {name: _values(repo, name, ask, report) for name in names}
     write(repo, repo.root, own, sealed)
@@ -49,14 +50,14 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     return report
 
 
-def local(repo: Repo) -> None:
-    """Make what `local` needs on this machine, by the same steps; what is there stays."""
-    state, name = repo.state, LOCAL
+def own_values(repo: Repo, name: str) -> None:
+    """Make what an environment that is not in git needs on this machine, by the same steps; what exists stays."""
     if repo.sealed(name).exists():
         return
     file = identity.path(repo, name)
     who = identity.recipient(repo, identity.at_hand(repo, name)) if file.exists() else identity.make(repo, file)
-    write(repo, state, {name: who}, {name: _values(repo, name, lambda _name, _key: "", Report(name))})
+    values = _values(repo, name, lambda _name, _key: "", Report(name))
+    write(repo, repo.state_of(name), {name: who}, {name: values})
 
 
 def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, Mapping[str, str]]) -> None:
@@ -78,6 +79,19 @@ def generate(template: str) -> str:
     return template.format(token=secrets.token_urlsafe(32), hex=secrets.token_hex(16), port=ports.free())
 
 
+def answers(repo: Repo, text: str) -> Ask:
+    """Return what answers from `environment.KEY=value` lines; DirtyValueError names every line that is wrong."""
+    values, problems = given(text)
+    wanted = {(name, key.name) for name in repo.environments.by_name for key in repo.schema.secrets()}
+    problems += [
+        f"{name}.{key} is no secret of an environment" for name, key in values if (name, key) not in wanted
+    ]
+    if problems:
+        hint = "environment.KEY=value"
+        raise errors.DirtyValueError("stdin cannot be read, nothing was changed", hint, problems)
+    return lambda name, key: values.get((name, key.name), "")
+
+
 def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Read `environment.KEY=value` lines: values by environment and key, and what is wrong, without values."""
     values, problems = {}, []
@@ -88,7 +102,8 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
         environment, dot, key = place.partition(".")
         if not equals or not dot:
             problems.append(f"line {number}: is not environment.KEY=value")
-        elif what := dotenv.dirt(value):
+            continue
+        if what := dotenv.dirt(value):
             problems.append(f"line {number}: the value {what}")
         values[environment, key] = value
     return values, problems

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci.ground import dotenv, errors
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, exposed, identity, proposal, recipients
 from ci.sealing.exposed import Exposed
 from ci.sealing.recipients import Recipient
@@ -25,7 +25,7 @@ def overview(repo: Repo, environment: str = "") -> Overview:
     rules = recipients.read(repo)
     if environment:
         recipients.of(repo, rules, environment)
-    shown = [name for name in repo.environments.by_name if name != LOCAL and environment in ("", name)]
+    shown = [name for name in repo.environments.in_git if environment in ("", name)]
     opens: dict[Recipient, list[str]] = {}
     for name in shown:
         ruled, found = rules.get(name, []), _readers(repo, name)

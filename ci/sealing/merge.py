@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ci.ground import command, console, dotenv, errors, files, repo
+from ci.ground import command, dotenv, errors, files, repo
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity, recipients
 from runtime import Secret
@@ -107,8 +107,11 @@ def _decide(environment: str, keys: list[str], new: list[str]) -> None:
 
 def main() -> None:
     """Merge what git hands over; git takes any fault for a conflict."""
+    from ci import cli  # noqa: PLC0415, an entry point
+    from ci.cli import console  # noqa: PLC0415
+
     base, ours, theirs, name = sys.argv[1:5]
-    with errors.reported():
+    with cli.reported():
         merge(repo.here(), Path(base), Path(ours), Path(theirs), name)
         console.done("merged", f"{name}, in memory")
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ci.ground import command, documents, errors
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 
 HEADER = """\
 # Who can open what: one rule per environment. Made by `inv init`.
@@ -62,8 +62,8 @@ def read(repo: Repo) -> Rules:
 
 def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
     """Return an environment's recipients; UsageError when it is none that is sealed for recipients."""
-    if environment == LOCAL or environment not in repo.environments.by_name:
-        shared = [name for name in repo.environments.by_name if name != LOCAL]
+    shared = repo.environments.in_git
+    if environment not in shared:
         raise errors.UsageError(
             f"{environment or 'none given'} is no environment with recipients",
             f"take one of {', '.join(shared)}: --env=…",

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ci.delivery import engines
 from tests import checkouts
+from tests.lockstep.delivery.fake import Fake
 
 # Of this repository Lockstep's tests use the managed files and themselves; the rest belongs to the team.
 OF_THE_TEAM = {
@@ -45,3 +47,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def _own_identities(tmp_path: Path) -> Iterator[None]:
     with checkouts.at_home(tmp_path / "home"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let environments run on the fake engine; outside of tests there is none."""
+    monkeypatch.setitem(engines.ENGINES, "fake", lambda: Fake)

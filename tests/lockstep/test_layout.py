@@ -1,43 +1,43 @@
-"""The layers of ci/: which way imports point, and that every test says what it is about."""
+"""The layers of the code: which way imports point, who prints and who starts programs, what every test says."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WINGS = ["ci.ground", "ci.sealing", "ci.gates", "ci.delivery", "ci.rotation", "ci.cli"]
+from ci.delivery import engines
+from tests.lockstep.sources import (
+    ROOT,
+    STARTS_PROGRAMS,
+    TALKS_TO_A_TERMINAL,
+    core,
+    files,
+    imports,
+    matching,
+    parse,
+)
+
+LAYERS = ["ci.ground", "ci.sealing", "ci.gates", "ci.delivery", "ci.rotation", "ci.cli"]
 
 
-def sources(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@pytest.mark.parametrize("wing", [wing for wing in WINGS if sources(wing.replace(".", "/"))])
-def test_a_wing_imports_only_from_those_above_it(wing: str) -> None:
-    """ground, sealing, gates, delivery, rotation: dependencies point one way."""
-    allowed = WINGS[: WINGS.index(wing) + 1]
-    found = {name for path in sources(wing.replace(".", "/")) for name in imports(path) if name.startswith("ci.")}
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if files(layer.replace(".", "/"))])
+def test_a_layer_imports_only_from_those_before_it(layer: str) -> None:
+    """Dependencies point one way, from cli to ground; only entry points reach for the cli from below."""
+    allowed = LAYERS[: LAYERS.index(layer) + 1]
+    found = {
+        name for path in files(layer.replace(".", "/")) for name in imports(core(path)) if name.startswith("ci.")
+    }
 
     assert set() == {name for name in found if not name.startswith(tuple(allowed))}
 
 
 def test_runtime_imports_nothing_of_ours() -> None:
     """An image holds runtime/ without ci/."""
-    found = {name.split(".")[0] for path in sources("runtime") for name in imports(path)}
+    found = {name.split(".")[0] for path in files("runtime") for name in imports(parse(path))}
 
-    assert sources("runtime")
+    assert files("runtime")
     assert set() == found & {"app", "ci", "model", "sandbox", "tasks", "tests", "worker"}
 
 
@@ -55,21 +55,117 @@ def test_the_servers_need_few_packages() -> None:
     assert set() == loaded & {"cerberus", "certifi", "docker", "httpx", "invoke", "requests", "twilio", "yaml"}
 
 
-def test_subprocesses_start_at_one_door() -> None:
-    """Only ci/ground/command.py imports subprocess, and nothing calls os.system or a shell."""
-    users = [
-        path for folder in ("ci", "runtime") for path in sources(folder) if "subprocess" in set(imports(path))
-    ]
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess",
+        "import subprocess as programs",
+        "from subprocess import run",
+        "from subprocess import run as start",
+        "from subprocess import *",
+        "__import__('subprocess')",
+        "import importlib\nimportlib.import_module('subprocess')",
+        "import _posixsubprocess",
+        "import os\nos.system('a')",
+        "import os as system\nsystem.system('a')",
+        "from os import system",
+        "from os import *",
+        "import os\nstart = os.popen",
+        "from os import popen as start",
+        "import os\nos.execv('a', [])",
+        "from os import execvpe",
+        "import os\nos.spawnlp(os.P_WAIT, 'a')",
+        "import os\nos.posix_spawn('a', [], {})",
+        "import os\nos.fork()",
+        "import pty\npty.spawn('a')",
+        "from pty import fork",
+        "import asyncio\nasyncio.create_subprocess_exec('a')",
+        "from asyncio import create_subprocess_shell",
+        "from asyncio import subprocess",
+        "import asyncio.subprocess",
+        "async def f(loop):\n    await loop.subprocess_exec(None, 'a')",
+        "import asyncio\nasyncio.get_running_loop().subprocess_shell(None, 'a')",
+        "import multiprocessing",
+        "from multiprocessing import Process",
+        "from concurrent.futures import ProcessPoolExecutor",
+        "import concurrent.futures\nconcurrent.futures.ProcessPoolExecutor()",
+        "import psutil\npsutil.Popen(['a'])",
+    ],
+)
+def test_each_way_to_start_a_program_is_seen(source: str) -> None:
+    """By whatever name a module gets at it."""
+    assert matching(STARTS_PROGRAMS, ast.parse(source))
 
-    assert [ROOT / "ci/ground/command.py"] == users
+
+def test_one_module_starts_programs() -> None:
+    """Only ci/ground/command.py starts a program, in whatever way."""
+    folders = ("ci", "runtime")
+    starting = [path for folder in folders for path in files(folder) if matching(STARTS_PROGRAMS, parse(path))]
+
+    assert [ROOT / "ci/ground/command.py"] == starting
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print('a')",
+        "list(map(print, 'a'))",
+        "import builtins\nbuiltins.print('a')",
+        "input('a')",
+        "import getpass\ngetpass.getpass()",
+        "from getpass import getpass",
+        "import sys\nsys.stdout.write('a')",
+        "import sys as system\nout = system.stderr",
+        "from sys import stdin",
+        "import sys\nsys.__stdout__.write('a')",
+        "from ci.cli import console",
+        "import ci.cli.console",
+        "from ci import cli\ncli.console.say('a')",
+    ],
+)
+def test_each_way_to_a_terminal_is_seen(source: str) -> None:
+    """By whatever name a module gets at it."""
+    assert matching(TALKS_TO_A_TERMINAL, ast.parse(source))
+
+
+def test_the_core_is_silent() -> None:
+    """Nothing of ci/ outside ci/cli prints or reads a terminal, but for entry points."""
+    below = [path for path in files("ci") if not path.is_relative_to(ROOT / "ci/cli")]
+
+    assert {} == {path: found for path in below if (found := matching(TALKS_TO_A_TERMINAL, core(path)))}
+    assert any(matching(TALKS_TO_A_TERMINAL, parse(path)) for path in below), "an entry point is left out, so far"
+
+
+NAMES = frozenset({"local", "dev", "staging", "prod", *engines.ENGINES})
+NAMED = {  # where a name is meant as a word, and why
+    "ci/delivery/engines/__init__.py": "the registry",
+    "ci/gates/parity/values.py": "how the names of environments are spelled in hosts",
+}
+
+
+def test_nothing_asks_for_an_environment_or_an_engine_by_name() -> None:
+    """Outside of the engines the core asks for traits: no text is one of those names, or an option with one."""
+    option = re.compile(rf"--(env|to)[= ]({'|'.join(NAMES)})\b")
+    below = [path for path in files("ci") if not path.is_relative_to(ROOT / "ci/delivery/engines/swarm")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in below
+        if not path.is_relative_to(ROOT / "ci/delivery/engines/processes")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value in NAMES or option.search(node.value))
+    }
+
+    assert NAMED.keys() == found
 
 
 def test_every_test_says_what_it_is_about() -> None:
     """Each test function has a docstring of one sentence."""
     silent = [
         f"{path.name}:{node.name}"
-        for path in sources("tests/lockstep")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path in files("tests/lockstep")
+        for node in ast.walk(parse(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
         and not ast.get_docstring(node)

@@ -76,7 +76,8 @@ def lock_and_mirror() -> Iterator[tuple[str, Mirror]]:
 def newcomer(folder: Path, lock_and_mirror: tuple[str, Mirror]) -> Newcomer:
     lock, mirror = lock_and_mirror
     root, home = folder / "a checkout", folder / "home"
-    shutil.copytree(checkouts.ROOT / "ci/ground", root / "ci/ground")
+    for name in ("ci/cli", "ci/ground"):
+        shutil.copytree(checkouts.ROOT / name, root / name)
     shutil.copy(checkouts.ROOT / "run", root)
     (root / "ci/requirements.txt").write_text(lock)
     (root / "ci/ground/tools.toml").write_text(pin(PROGRAM.encode()))
@@ -106,6 +107,9 @@ def test_two_at_once_set_up_once(settled: Newcomer) -> None:
     waited, installed = sorted(settled.first, key=len)
 
     assert "· waiting for another ./run\n" == waited
+    assert (
+        f"· installing tool 1.2.3 from {settled.mirror.address}/tools\n✓ installed tool 1.2.3, 0 s\n" in installed
+    )
     assert ["a virtual environment", "uv", "Python packages", "tool 1.2.3"] == [
         line.removeprefix("✓ installed ").partition(" with ")[0].partition(",")[0]
         for line in installed.splitlines()

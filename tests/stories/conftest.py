@@ -11,5 +11,5 @@ def clone(tmp_path: Path) -> Iterator[checkouts.Clone]:
     """A newcomer's clone; whatever it started is stopped, whatever it made is removed."""
     made = checkouts.clone(tmp_path)
     yield made
-    if made.repo.state.exists():
+    if made.repo.state_of("local").exists():
         made.inv("stop", "--purge")

@@ -40,13 +40,13 @@ def release(clone: checkouts.Clone) -> str:
 
 def left_running(clone: checkouts.Clone) -> list[str]:
     """Return every process that runs in the clone's state folder or belongs to its servers."""
-    state = str(clone.repo.state)
+    state = str(clone.repo.state_of("local"))
     found = [
         process.info
         for process in psutil.process_iter(["name", "cwd", "cmdline"])
         if state in (process.info["cwd"] or "") or state in " ".join(process.info["cmdline"] or ())
     ]
-    records = [path.name for path in clone.repo.state.glob("*.pid")]
+    records = [path.name for path in clone.repo.state_of("local").glob("*.pid")]
     return [str(one["name"]) for one in found] + records
 
 
@@ -134,7 +134,7 @@ def test_two_deploys_at_once(clone: checkouts.Clone) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    lock = clone.repo.state / "lock"
+    lock = clone.repo.state_of("local") / "lock"
     while not (lock.exists() and lock.read_text()):
         time.sleep(0.01)
 

@@ -26,7 +26,7 @@ def test_no_secret_outlives_the_process_that_needs_it(clone: checkouts.Clone, tm
     clone.inv("deploy")
     values, _ = dotenv.parse(clone.inv("decrypt", "--env=local").encode())
     canaries = planted | sweeps.secret_parts(values)
-    services = processes.of(clone.repo.state, "runtime.entry")
+    services = processes.of(clone.repo.state_of("local"), "runtime.entry")
 
     (seen := tmp_path / "seen").mkdir()
     argv = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
@@ -36,7 +36,7 @@ def test_no_secret_outlives_the_process_that_needs_it(clone: checkouts.Clone, tm
     services[0].kill()
     clone.inv("deploy")
     clone.inv("stop")
-    swept = list(sweeps.files(tmp_path, servers.postgres_folder(clone.repo.state / "postgres")))
+    swept = list(sweeps.files(tmp_path, servers.postgres_folder(clone.repo.state_of("local") / "postgres")))
 
     assert 2 == len(services)
     assert len(swept) > 500

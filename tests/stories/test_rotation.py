@@ -29,7 +29,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     clone = checkouts.clone(tmp_path_factory.mktemp("rotation"))
     clone.inv("deploy")
     plain = environment.plain(clone.repo, "local")
-    yield Environment(clone, "local", plain["PUBLIC_BASE_URL"], clone.repo.state / "logs/sandbox.log")
+    yield Environment(clone, "local", plain["PUBLIC_BASE_URL"], clone.repo.state_of("local") / "logs/sandbox.log")
     clone.inv("stop", "--purge")
 
 

@@ -127,7 +127,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, page: str) -> Iterator
     checkouts.git(clone.repo.root, "commit", "-qm", "ours")
     IN_CLONE.get(page, as_it_is)(clone)
     yield Shell(clone, clone.environ())
-    if (clone.repo.state / "logs").exists():
+    if (clone.repo.state_of("local") / "logs").exists():
         clone.inv("stop", "--purge")
 
 

@@ -111,7 +111,7 @@ def test_only_the_services_and_their_packages_are_inside(made: Made) -> None:
     found = run(made.id, "import os; print(*sorted(os.listdir('/srv')), os.path.exists('/opt/site-packages/bin'))")
     values = run(made.id, "import glob; print(glob.glob('/srv/**/*.env', recursive=True))")
 
-    assert "app config model worker False" == found.strip()
+    assert "app model runtime worker False" == found.strip()
     assert "[]" == values.strip()
 
 

@@ -1,12 +1,11 @@
 """The example product: which way its imports point, and that every test says what it is about."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.lockstep.sources import STARTS_PROGRAMS, files, imports, matching, parse
+
 OURS = ("app", "ci", "model", "runtime", "sandbox", "tasks", "worker")
 ALLOWED = {
     "app": {"app", "model", "runtime"},
@@ -16,24 +15,12 @@ ALLOWED = {
 }
 
 
-def sources(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 @pytest.mark.parametrize("folder", list(ALLOWED))
 def test_services_import_only_what_they_may(folder: str) -> None:
     """The product knows nothing of ci and tasks, nor a service of another beyond the shared model."""
-    found = {name.split(".")[0] for path in sources(folder) for name in imports(path)} & set(OURS)
+    found = {name.split(".")[0] for path in files(folder) for name in imports(parse(path))} & set(OURS)
 
-    assert sources(folder)
+    assert files(folder)
     assert found <= ALLOWED[folder]
 
 
@@ -41,26 +28,22 @@ def test_services_import_only_what_they_may(folder: str) -> None:
 def test_services_read_the_environment_through_config_alone(folder: str) -> None:
     """No os.environ, getenv or dotenv outside the loader."""
     forbidden = ("os.environ", "getenv", "dotenv")
-    found = [path.name for path in sources(folder) for word in forbidden if word in path.read_text()]
+    found = [path.name for path in files(folder) for word in forbidden if word in path.read_text()]
 
     assert [] == found
 
 
 @pytest.mark.parametrize("folder", list(ALLOWED))
-def test_the_product_starts_no_subprocess(folder: str) -> None:
-    """No folder of it imports subprocess, whole or in part."""
-    users = [
-        path.name for path in sources(folder) if "subprocess" in {name.split(".")[0] for name in imports(path)}
-    ]
-
-    assert [] == users
+def test_the_product_starts_no_program(folder: str) -> None:
+    """No folder of it starts a program, in whatever way."""
+    assert [] == [path.name for path in files(folder) if matching(STARTS_PROGRAMS, parse(path))]
 
 
 def test_every_test_says_what_it_is_about() -> None:
     """Each test function has a docstring of one sentence."""
     silent = [
         f"{path.name}:{node.name}"
-        for path in sources("tests")
+        for path in files("tests")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")

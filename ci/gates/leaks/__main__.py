@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ci.gates import gate, leaks
+from ci.cli import gate
+from ci.gates import leaks
 from ci.gates.finding import Findings
 from ci.ground.repo import Repo
 

@@ -4,16 +4,16 @@ It needs neither a key nor the network nor git: it compares the files as they li
 `check_sealed` looks at the sealed values, too, in memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ci.gates.finding import Finding, Findings, finding
 from ci.gates.parity import matrix, places, rules, sources, values
 from ci.gates.parity.matrix import Matrix
 from ci.gates.parity.rules import RULES
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from runtime import Secret
 
-__all__ = ["RULES", "check", "check_sealed", "table"]
+__all__ = ["RULES", "check", "check_sealed"]
 
 
 def check(repo: Repo) -> Findings:
@@ -35,7 +35,7 @@ def check(repo: Repo) -> Findings:
         "values": of.size,
         "modules": reads.files,
     }
-    return Findings(map(_cure, found), looked)
+    return Findings(map(_filled, found), looked)
 
 
 def check_sealed(repo: Repo, opened: Mapping[str, Mapping[str, Secret]]) -> Findings:
@@ -48,35 +48,7 @@ def check_sealed(repo: Repo, opened: Mapping[str, Mapping[str, Secret]]) -> Find
     found += values.everywhere(repo.schema, sealed, of.at)
     found += _shared(of, sealed)
     looked = {"opened environments": len(opened), "sealed values": sum(map(len, sealed.values()))}
-    return Findings(map(_cure, found), looked)
-
-
-def table(repo: Repo, found: Iterable[Finding], names: Iterable[str]) -> Iterator[list[str]]:
-    """Yield a row for each key: its name, and per environment where its value is, or what is wrong with it."""
-    listed = list(names)
-    of, _ = matrix.read(repo, listed)
-    wrong = {(one.place, one.key): one.rule.partition("/")[2] for one in found}
-    extra = {key for files in (of.plain, of.sealed) for file in files.values() for key in file.lines}
-    for key in [*repo.schema.keys, *sorted(extra - repo.schema.keys.keys())]:
-        yield [key, *(_cell(repo, of, wrong, name, key) for name in listed)]
-
-
-def _cell(repo: Repo, of: Matrix, wrong: Mapping[tuple[str, str], str], name: str, key: str) -> str:
-    told = [
-        wrong[place, key] for place in (f"config/{name}.env", f"secrets/{name}.enc.env") if (place, key) in wrong
-    ]
-    if told:
-        return told[0]
-    if name in of.plain and key in of.plain[name].lines:
-        return "plain"
-    if name in of.sealed and key in of.sealed[name].lines:
-        return "sealed"
-    known = repo.schema.keys.get(key)
-    if known is None:
-        return ""
-    if known.secret:
-        return "sealed here" if name == LOCAL else "missing"
-    return "missing" if known.required else "default"
+    return Findings(map(_filled, found), looked)
 
 
 def _plain(repo: Repo, of: Matrix) -> Iterator[Finding]:
@@ -118,7 +90,7 @@ def _shared(of: Matrix, sealed: Mapping[str, Mapping[str, str]]) -> Iterator[Fin
                     yield finding(rules.SHARED, place, f"is a secret of {owner}, too", line=line, key=key)
 
 
-def _cure(one: Finding) -> Finding:
-    """Write the finding's own environment and key into its hint."""
-    folder, _, file = one.place.rpartition("/")
-    return one.cured(file.partition(".")[0] if folder in ("config", "secrets") else "")
+def _filled(of: Finding) -> Finding:
+    """Fill the hint; a file of values is named after its environment."""
+    folder, _, file = of.place.rpartition("/")
+    return of.filled(file.partition(".")[0] if folder in ("config", "secrets") else "")

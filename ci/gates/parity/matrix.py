@@ -12,7 +12,7 @@ from ci.gates.finding import Finding, finding
 from ci.gates.parity import rules
 from ci.ground import dotenv
 from ci.ground.errors import GateError
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.ground.schema import Key, Schema
 
 _SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
@@ -44,7 +44,7 @@ class Matrix:
         return sum(len(file.lines) for files in (self.plain, self.sealed) for file in files.values())
 
     def at(self, name: str, key: str) -> tuple[str, int]:
-        """Return the file and the line of an environment's value; that of `local`'s secrets is in no git."""
+        """Return file and line of an environment's value; of one that is not in git, where it would be."""
         files = (files[name] for files in (self.plain, self.sealed) if name in files)
         found = ((file.place, file.lines[key]) for file in files if key in file.lines)
         return next(found, (f"secrets/{name}.enc.env", 1))
@@ -54,7 +54,8 @@ def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
     """Read the files of these environments, and what is wrong with their lines."""
     found: list[Finding] = []
     plain = {name: _plain(repo, name, found) for name in names if repo.plain(name).exists()}
-    sealed = {name: _sealed(repo, name, found) for name in names if name != LOCAL and repo.sealed(name).exists()}
+    shared = [name for name in names if name in repo.environments.in_git and repo.sealed(name).exists()]
+    sealed = {name: _sealed(repo, name, found) for name in shared}
     return Matrix(repo.schema, plain, sealed), found
 
 
@@ -88,9 +89,7 @@ def look(matrix: Matrix) -> Iterator[Finding]:
 def _missing(file: File, wanted: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
     for key in wanted:
         if file.text and key.name not in file.lines:
-            yield finding(
-                rules.MISSING, file.place, "is missing", key=key.name, hint=hint.replace("KEY", key.name)
-            )
+            yield finding(rules.MISSING, file.place, "is missing", key=key.name, hint=hint)
 
 
 def _plain(repo: Repo, name: str, found: list[Finding]) -> File:

@@ -13,7 +13,7 @@ from ci.gates.parity import rules
 from ci.gates.parity.matrix import content
 from ci.ground import documents, generate
 from ci.ground.errors import GateError
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
@@ -27,19 +27,19 @@ _WORKFLOW = re.compile(r"\.github/.+\.ya?ml|\.gitlab-ci\.ya?ml")
 
 def environments(repo: Repo, workflows: Mapping[str, str]) -> Iterator[Finding]:
     """Yield each environment that is in one place and not in another."""
-    known = list(repo.environments.by_name)
+    known, shared = list(repo.environments.by_name), repo.environments.in_git
     for name in known:
         if not repo.plain(name).exists():
             yield _environment(f"config/{name}.env", name, "is not there")
-        if name != LOCAL and not repo.sealed(name).exists():
+        if name in shared and not repo.sealed(name).exists():
             yield _environment(f"secrets/{name}.enc.env", name, "is not there")
     for folder, ending in (("config", ".env"), ("secrets", ".enc.env")):
         for path in sorted((repo.root / folder).glob(f"*{ending}")):
             name = path.name.removesuffix(ending) or path.name
-            if name not in known or (folder == "secrets" and name == LOCAL):
+            if name not in (shared if folder == "secrets" else known):
                 yield _environment(f"{folder}/{path.name}", name, "is of no environment in environments.yaml")
-    yield from _ruled(repo, [name for name in known if name != LOCAL])
-    yield from _deployed(workflows, known)
+    yield from _ruled(repo, shared)
+    yield from _deployed(workflows, known, shared)
 
 
 def _ruled(repo: Repo, known: list[str]) -> Iterator[Finding]:
@@ -52,8 +52,8 @@ def _ruled(repo: Repo, known: list[str]) -> Iterator[Finding]:
             yield _environment(".sops.yaml", name, "is ruled, and in no environments.yaml")
 
 
-def _deployed(workflows: Mapping[str, str], known: list[str]) -> Iterator[Finding]:
-    """Compare what workflows deploy: nothing of another name, and every environment if any."""
+def _deployed(workflows: Mapping[str, str], known: list[str], shared: list[str]) -> Iterator[Finding]:
+    """Compare what workflows deploy: nothing of another name, and every environment that is in git if any."""
     deployed: set[str] = set()
     for place, text in workflows.items():
         for name in sorted({*_TASK.findall(text), *_named(_document(place, text))} - _OTHERS):
@@ -61,9 +61,10 @@ def _deployed(workflows: Mapping[str, str], known: list[str]) -> Iterator[Findin
             if name not in known:
                 line = text.count("\n", 0, max(text.find(name), 0)) + 1
                 yield _environment(place, name, "is in no environments.yaml", line)
-    if deployed - {LOCAL} and not any(map(_CHOSEN.search, workflows.values())):
+    local = set(known) - set(shared)
+    if deployed - local and not any(map(_CHOSEN.search, workflows.values())):
         place = ".github/workflows"
-        missing = (name for name in known if name not in {*deployed, LOCAL})
+        missing = (name for name in shared if name not in deployed)
         yield from (_environment(place, name, "is in no workflow, and others are") for name in missing)
 
 
@@ -145,5 +146,4 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _environment(place: str, name: str, what: str, line: int = 1) -> Finding:
-    hint = rules.ENVIRONMENT.hint.replace("ENV", name)
-    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line, hint=hint)
+    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line).filled(name)

@@ -2,13 +2,13 @@
 
 from ci.gates.finding import Rule
 
-SET = "inv set --env=ENV --key=KEY"
+SET = "inv set --env={environment} --key={key}"
 _LINE = "write KEY=value: no quotes, export, blanks or comment around it, LF at the line's end"
 MISSING = Rule(
     "parity/missing",
     "a key that an environment lacks",
     "SMTP_HOST in dev and staging, and not in prod",
-    "add KEY=value to config/ENV.env; docs/keys.md says what it is",
+    "add {key}=value to config/{environment}.env; docs/keys.md says what it is",
 )
 EXTRA = Rule(
     "parity/extra",
@@ -20,13 +20,13 @@ SECRET_IN_PLAIN = Rule(
     "parity/secret-in-plain",
     "a secret key in a plain file",
     "SMTP_PASSWORD=… in config/dev.env",
-    "delete the line, inv set --env=ENV --key=KEY, and replace it at its provider if this was ever pushed",
+    f"delete the line, {SET}, and replace it at its provider if this was ever pushed",
 )
 PLAIN_IN_SEALED = Rule(
     "parity/plain-in-sealed",
     "a plain key in a sealed file",
     "SMTP_HOST in secrets/dev.enc.env",
-    "inv edit --env=ENV takes it out; its place is config/ENV.env",
+    "inv edit --env={environment} takes it out; its place is config/{environment}.env",
 )
 DUPLICATE = Rule(
     "parity/duplicate", "a key that a file has twice", "two lines LOG_LEVEL=…", "keep the line that is meant"
@@ -35,7 +35,7 @@ VALUE = Rule(
     "parity/value",
     "a value that the schema refuses",
     "SMTP_PORT=http",
-    "correct it in config/ENV.env; config/schema.yaml says what it may be",
+    "correct it in config/{environment}.env; config/schema.yaml says what it may be",
 )
 EMPTY = Rule("parity/empty", "an empty value", "SMTP_HOST=", "give it a value; an empty one is as good as missing")
 PLACEHOLDER = Rule(
@@ -51,7 +51,8 @@ ENVIRONMENT = Rule(
     "parity/environment",
     "an environment that is in one place and not in another",
     "config/qa.env without qa in config/environments.yaml",
-    "an environment is in environments.yaml, config/ENV.env, secrets/ENV.enc.env, .sops.yaml and the workflows",
+    "an environment is in environments.yaml, config/{environment}.env, secrets/{environment}.enc.env, .sops.yaml "
+    "and the workflows",
 )
 SAME = Rule(
     "parity/same-everywhere",
@@ -81,7 +82,7 @@ ENVIRON = Rule(
     "parity/environ-read",
     "an environment variable or env file that is read outside of the loader",
     'os.getenv("SMTP_HOST") in worker/mail.py',
-    "read it from what config.load() returns; a new key belongs in config/schema.yaml",
+    "read it from what runtime.load() returns; a new key belongs in config/schema.yaml",
 )
 UNREAD = Rule(
     "parity/unread",
@@ -99,7 +100,7 @@ ELSEWHERE = Rule(
     "parity/set-elsewhere",
     "a key of the schema that a Dockerfile, a workflow or a compose file sets",
     "ENV LOG_LEVEL=debug",
-    "delete it there: values come from config/ENV.env and secrets/ENV.enc.env alone",
+    "delete it there: values come from config/{environment}.env and secrets/{environment}.enc.env alone",
 )
 STALE = Rule(
     "parity/stale",
@@ -111,7 +112,7 @@ SHARED = Rule(
     "parity/shared-secret",
     "the same secret in two environments (with --sealed)",
     "staging's API_TOKENS in prod",
-    "replace it in one of them: inv set --env=ENV --key=KEY; or say same_everywhere in config/schema.yaml",
+    f"replace it in one of them: {SET}; or say same_everywhere in config/schema.yaml",
 )
 RULES: tuple[Rule, ...] = (
     MISSING,

@@ -45,8 +45,8 @@ def look(repo: Repo) -> Reads:
     for key in schema.keys.values():
         if key.name not in reads.keys:
             line = _line_of(repo, key.name)
-            told = "no service reads it"
-            reads.found.append(finding(rules.UNREAD, "config/schema.yaml", told, key=key.name, line=line))
+            message = "no service reads it"
+            reads.found.append(finding(rules.UNREAD, "config/schema.yaml", message, key=key.name, line=line))
     return reads
 
 
@@ -54,7 +54,7 @@ def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads)
     try:
         nodes = list(ast.walk(ast.parse(content(repo, place), str(path))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how deep the parser goes
-        raise GateError(f"{place} is not Python", "nobody knows what it reads; mend it") from None
+        raise GateError(f"{place} is not Python", "fix its syntax: the gate must see what it reads") from None
     reads.found += [
         finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line)
         for what, line in _environ(nodes)
@@ -63,8 +63,8 @@ def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads)
         reads.keys.add(key)
         listed = repo.schema.keys[key].services
         if service and sure and service not in listed:
-            told = f"{service} reads it, and only {', '.join(listed)} get it"
-            reads.found.append(finding(rules.UNLISTED, place, told, key=key, line=line))
+            message = f"{service} reads it, and only {', '.join(listed)} get it"
+            reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
 
 
 def _environ(nodes: Nodes) -> Iterator[tuple[str, int]]:
@@ -110,7 +110,7 @@ def _keys(nodes: Nodes, schema: Schema) -> Iterator[tuple[str, int, bool]]:
 
 
 def _loaded(nodes: Nodes) -> set[str]:
-    """Return the names that a module gives to what config.load() returns, or to a Config that it is handed."""
+    """Return the names that a module gives to what runtime.load() returns, or to a Config that it is handed."""
     found = set()
     for node in nodes:
         match node:

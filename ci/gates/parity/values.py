@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 from ci.gates.finding import Finding, Rule, finding
 from ci.gates.parity import rules
 from ci.ground.environments import Environment
-from ci.ground.repo import LOCAL
 from ci.ground.schema import Key, Schema
 
 Values = Mapping[str, str]
@@ -26,7 +25,12 @@ _LOCALHOST = re.compile(
     r"|\[(?:0*:)*0*1\]|\A(?:0*:)+0*1\Z"
 )
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_NAMES = {"dev": ("development",), "staging": ("stage", "stg"), "prod": ("production", "prd")}
+_NAMES = {  # what hosts call the environments that many projects have
+    "local": ("localdev",),
+    "dev": ("development",),
+    "staging": ("stage", "stg"),
+    "prod": ("production", "prd"),
+}
 _DOMAINS = frozenset({"dev", "local", "test"})  # top-level domains that read like environments
 
 
@@ -119,7 +123,7 @@ def _labels(host: str) -> set[str]:
 
 
 def _aliases(name: str) -> set[str]:
-    return {name, *_NAMES.get(name, ())} if name != LOCAL else {name, "localdev"}
+    return {name, *_NAMES.get(name, ())}
 
 
 def _at(rule: Rule, place: Place, message: str, key: Key) -> Finding:

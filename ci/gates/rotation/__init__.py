@@ -13,19 +13,19 @@ from ci.gates.rotation.dates import Dated
 from ci.ground.repo import Repo
 
 GRACE_DAYS = 14  # two runs of the weekly workflow: whoever is away for the first sees the second
-_CURE = "inv rotate --env=ENV --key=KEY; where it has no provider, inv set with a new value"
+_HINT = "inv rotate --env={environment} --key={key}; where it has no provider, inv set with a new value"
 DUE = Rule(
     "rotation/due",
     f"a secret that is due: a warning, for {GRACE_DAYS} days",
     "SMTP_PASSWORD of prod, 183 days old, with rotate_days: 180",
-    _CURE,
+    _HINT,
     WARNING,
 )
 OVERDUE = Rule(
     "rotation/overdue",
     f"a secret that is more than {GRACE_DAYS} days overdue",
     "SMTP_PASSWORD of prod, 200 days old, with rotate_days: 180",
-    _CURE,
+    _HINT,
 )
 RULES = (DUE, OVERDUE)
 
@@ -46,4 +46,4 @@ def _judged(one: Dated, now: datetime) -> list[Finding]:
         return []
     told = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
     rule = OVERDUE if late > GRACE_DAYS else DUE
-    return [finding(rule, one.place, told, line=one.line, key=one.key).cured(one.environment)]
+    return [finding(rule, one.place, told, line=one.line, key=one.key).filled(one.environment)]

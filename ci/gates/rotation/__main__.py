@@ -1,6 +1,7 @@
 """`python -m ci.gates.rotation [--format FORMAT] [PATH]`."""
 
-from ci.gates import gate, rotation
+from ci.cli import gate
+from ci.gates import rotation
 
 
 def main() -> None:

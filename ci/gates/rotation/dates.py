@@ -29,7 +29,7 @@ from ci.gates.sealing.sealed import Sealed
 from ci.ground import git
 from ci.ground.environments import TEMPLATE
 from ci.ground.errors import GateError
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 
 _PROJECT = re.compile(rb"(?m)^project: *([^\s#]+)")
 Pair = tuple[bytes, bytes]  # one ciphertext: its data and its tag
@@ -75,7 +75,7 @@ def read(repo: Repo, now: datetime) -> Dates:
     history, recorded = History(repo.root), _recorded(repo)
     here = Change(git.user(repo.root) or "-", now, "not committed")
     found: list[Dated] = []
-    files = {name: repo.sealed(name) for name in repo.environments.by_name if name != LOCAL}
+    files = {name: repo.sealed(name) for name in repo.environments.in_git}
     files = {name: path for name, path in files.items() if path.exists()}
     for name, path in files.items():
         place, data = str(path.relative_to(repo.root)), path.read_bytes()

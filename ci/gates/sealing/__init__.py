@@ -3,10 +3,8 @@
 It needs neither a key nor the network, and trusts neither what sops would say nor what git is configured to.
 """
 
-import shlex
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from ci.gates.finding import Finding, Findings, Rule, shown
@@ -14,7 +12,7 @@ from ci.gates.sealing import history, proposals, readers, rulesfile, sealed, tra
 from ci.gates.sealing.tracked import Entry, Tree
 from ci.ground import git
 from ci.ground.errors import GateError
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 
 RULES: tuple[Rule, ...] = (
     *sealed.RULES,
@@ -42,7 +40,7 @@ def check(repo: Repo) -> Findings:
         staged = {one.path: folder[one.path] for one in index if one not in changed}
         staged |= {one.path: Entry(one.mode, blobs.get(one.blob, b"")) for one in changed}
         found += _judge(repo, staged)[0]
-    return Findings(map(_cure, found), {**looked, "tracked files": len(index)})
+    return Findings(map(_filled, found), {**looked, "tracked files": len(index)})
 
 
 def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
@@ -51,21 +49,20 @@ def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
     Raises GateError for a shallow clone, a missing object, an unknown revision, or when there is no commit.
     """
     git.checkout(repo.root)
-    names, keys = _names(repo), [key.name for key in repo.schema.secrets()]
+    names, keys = repo.environments.in_git, [key.name for key in repo.schema.secrets()]
     found, commits = history.look(repo.root, base, head, names, keys)
-    return Findings(map(_cure, found), {"commits": commits})
+    return Findings(map(_filled, found), {"commits": commits})
 
 
-def _cure(one: Finding) -> Finding:
-    """Write the finding's own file, environment and key into its hint."""
-    match = tracked.sealed(one.path)
-    cured = one.cured(match[1] if match else "")
-    return replace(cured, hint=cured.hint.replace("FILE", shlex.quote(one.path)))
+def _filled(of: Finding) -> Finding:
+    """Fill the hint; a sealed file and a proposal name their environment."""
+    match = tracked.sealed(of.path)
+    return of.filled(match[1] if match else "")
 
 
 def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
     """Judge a whole tree; return the findings and how much of what was in it."""
-    names = _names(repo)
+    names = repo.environments.in_git
     found = list(tracked.look(tree, names, [key.name for key in repo.schema.secrets()]))
     files = [
         sealed.read(path, entry.data)
@@ -89,10 +86,6 @@ def _compared(files: list[sealed.Sealed], rules: rulesfile.Rules) -> Iterator[Fi
         match = tracked.sealed(one.place)
         if match and match[1] in rules.recipients and one.recipients:
             yield from readers.compare(one, rules.recipients[match[1]])
-
-
-def _names(repo: Repo) -> list[str]:
-    return [name for name in repo.environments.by_name if name != LOCAL]
 
 
 def _is_file(one: git.Version) -> bool:

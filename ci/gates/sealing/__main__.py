@@ -1,6 +1,7 @@
 """`python -m ci.gates.sealing [--format FORMAT] [--base REV | --history BASE..HEAD] [PATH]`."""
 
-from ci.gates import gate, sealing
+from ci.cli import gate
+from ci.gates import sealing
 from ci.gates.finding import Findings
 from ci.ground.repo import Repo
 

@@ -16,19 +16,19 @@ HIDDEN_READER = Rule(
     "sealing/hidden-reader",
     "an envelope that more than its one recipient can open",
     "a second stanza in a recipient's enc",
-    "take the last good file back (git checkout HEAD -- FILE), rotate what it held, then: sops rotate -i FILE",
+    "take the last good file back (git checkout HEAD -- {file}), rotate what it held, then: sops rotate -i {file}",
 )
 KIND = Rule(
     "sealing/envelope-kind",
     "an envelope of another kind than its recipient",
     "an X25519 stanza for a post-quantum recipient",
-    "make it again: sops rotate -i FILE",
+    "make it again: sops rotate -i {file}",
 )
 ENVELOPE = Rule(
     "sealing/envelope",
     "an envelope that is not an age file with a data key",
     "a cut armor, a payload of another size",
-    "make it again: sops updatekeys FILE, or git checkout HEAD -- FILE",
+    "make it again: sops updatekeys {file}, or git checkout HEAD -- {file}",
 )
 RULES = (HIDDEN_READER, KIND, ENVELOPE)
 

@@ -16,13 +16,13 @@ REMOVED = Rule(
     "sealing/removed-reader",
     "a ciphertext of before a recipient was removed, which that recipient can still open",
     "sops updatekeys without sops rotate",
-    "sops rotate -i FILE, and replace the values: they were known",
+    "sops rotate -i {file}, and replace the values: they were known",
 )
 ROLLBACK = Rule(
     "sealing/rollback",
     "a sealed file as it was once before",
     "git checkout of an old version, or a revert",
-    "git checkout BASE -- FILE, then inv set what should change",
+    "git checkout BASE -- {file}, then inv set what should change",
 )
 RULES = (REMOVED, ROLLBACK)
 

@@ -12,16 +12,16 @@ EXTRA = Rule(
     "sealing/recipient-extra",
     "a recipient that the rule does not name",
     "a key that left .sops.yaml and not the file",
-    "sops updatekeys FILE, then sops rotate -i FILE; or add it to .sops.yaml",
+    "sops updatekeys {file}, then sops rotate -i {file}; or add it to .sops.yaml",
 )
 MISSING = Rule(
     "sealing/recipient-missing",
     "a recipient of the rule that cannot open the file",
     "a key that was added to .sops.yaml alone",
-    "sops updatekeys FILE",
+    "sops updatekeys {file}",
 )
 DUPLICATE = Rule(
-    "sealing/recipient-duplicate", "a recipient that a file lists twice", "two entries", "sops updatekeys FILE"
+    "sealing/recipient-duplicate", "a recipient that a file lists twice", "two entries", "sops updatekeys {file}"
 )
 RULES = (EXTRA, MISSING, DUPLICATE)
 

@@ -24,7 +24,7 @@ REGEX = Rule(
     "sealing/rules-regex",
     "a path_regex that is not anchored to one file",
     "path_regex: dev.enc.env",
-    r"write ^secrets/ENV\.enc\.env$",
+    r"write ^secrets/{environment}\.enc\.env$",
 )
 MISSING = Rule("sealing/rules-missing", "an environment without a rule", "no rule for prod", _INIT)
 STRANGER = Rule(
@@ -69,8 +69,8 @@ def read(data: bytes | None, environments: Collection[str]) -> Rules:
     it = Rules()
     text = (data or b"").decode(errors="replace")
 
-    def add(rule: Rule, message: str, key: str = "", needle: str = "") -> None:
-        line = text.count("\n", 0, max(text.find(needle or key), 0)) + 1
+    def add(rule: Rule, message: str, key: str = "", sought: str = "") -> None:
+        line = text.count("\n", 0, max(text.find(sought or key), 0)) + 1
         it.findings.append(finding(rule, PLACE, message, line=line, key=key))
 
     document = _document(data)
@@ -81,8 +81,8 @@ def read(data: bytes | None, environments: Collection[str]) -> Rules:
     for key in (*_strangers(document, {"creation_rules"}), *_twice(text)):
         add(KEY, "does not belong here, or is there twice", key)
     for rule in rules:
-        for found, message, key, needle in _rule(it, rule):
-            add(found, message, key, needle)
+        for found, message, key, sought in _rule(it, rule):
+            add(found, message, key, sought)
     for name in it.recipients:
         if name not in environments:
             add(STRANGER, "is no environment of environments.yaml", name, f"secrets/{name}")

@@ -12,8 +12,8 @@ from ci.gates.finding import Finding, Rule, finding
 from ci.gates.sealing import ciphertext, envelope
 from ci.ground.schema import KEY_NAME
 
-_BACK = "take the last good file back: git checkout HEAD -- FILE"
-_SET = "inv set --env=ENV --key=KEY, and replace the value at its provider if this was ever pushed"
+_BACK = "take the last good file back: git checkout HEAD -- {file}"
+_SET = "inv set --env={environment} --key={key}, and replace the value at its provider if this was ever pushed"
 PLAINTEXT = Rule("sealing/plaintext", "a value in clear", "SMTP_PASSWORD=hunter2", _SET)
 EMPTY = Rule("sealing/empty", "an empty value, which sops does not seal", "SMTP_PASSWORD=", _SET)
 TRAILING = Rule("sealing/trailing", "text after a ciphertext, which sops ignores", "KEY=ENC[…]hunter2", _BACK)
@@ -21,7 +21,10 @@ TYPE = Rule("sealing/type", "a ciphertext of another type than str", "KEY=ENC[�
 MALFORMED = Rule("sealing/malformed", "a ciphertext that sops did not write", "KEY=ENC[AES256_GCM,data:x]", _BACK)
 MADE_UP = Rule("sealing/made-up", "a ciphertext that decodes to text", "data: with the base64 of a password", _SET)
 IV = Rule(
-    "sealing/reused-iv", "a nonce that is used twice", "a ciphertext copied to another key", "sops rotate -i FILE"
+    "sealing/reused-iv",
+    "a nonce that is used twice",
+    "a ciphertext copied to another key",
+    "sops rotate -i {file}",
 )
 NAME = Rule("sealing/name", "a name that is no key", "PASSWORD_unencrypted=…", "rename it: A-Z, 0-9 and _ only")
 DUPLICATE = Rule("sealing/duplicate", "a name that is there twice", "two lines for one key", _BACK)
@@ -34,13 +37,13 @@ CONFLICT = Rule(
     "sealing/conflict",
     "the marks of a merge conflict",
     "<<<<<<< HEAD",
-    "take one side (git checkout --theirs -- FILE) and set what the other changed with inv set",
+    "take one side (git checkout --theirs -- {file}) and set what the other changed with inv set",
 )
 UNSEALED = Rule(
     "sealing/unsealed",
     "a file under secrets/ that was never sealed",
     "no sops_ lines",
-    "inv encrypt --env=ENV < FILE",
+    "inv encrypt --env={environment} < {file}",
 )
 UNKNOWN = Rule(
     "sealing/metadata-unknown",

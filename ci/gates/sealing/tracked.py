@@ -9,7 +9,7 @@ from ci.ground import git
 from ci.ground.environments import NAME
 from ci.ground.schema import KEY_NAME
 
-_REMOVE = "git rm --cached FILE; if it was pushed, replace what it held: it stays in the history"
+_REMOVE = "git rm --cached {file}; if it was pushed, replace what it held: it stays in the history"
 STRAY = Rule(
     "sealing/stray",
     "anything in secrets/ but ENV.enc.env and proposals/ENV/KEY-ID.enc.env",

@@ -60,13 +60,13 @@ def context(repo: Repo, packages: Path, monkeypatch: pytest.MonkeyPatch) -> byte
 
 
 def test_only_what_runs_goes_in(repo: Repo) -> None:
-    """The services, the schema, the lock file and the Dockerfile: no value, no test, no tool, no environment."""
+    """The services, their keys, the lock file and the Dockerfile: no value, no schema, no test, no tool."""
     found = set(of_head(repo).files)
 
-    assert {"Dockerfile", ".dockerignore", "app", "config", "model", "requirements", "runtime", "worker"} == {
+    assert {"Dockerfile", ".dockerignore", "app", "model", "requirements", "runtime", "worker"} == {
         name.split("/")[0] for name in found
     }
-    assert {"config/schema.yaml"} == {name for name in found if name.startswith("config/") and ".py" not in name}
+    assert "runtime/keys.py" in found
     assert {"requirements/services.txt"} == {name for name in found if name.startswith("requirements")}
 
 
@@ -185,6 +185,7 @@ def test_the_tag_is_the_short_sha(repo: Repo) -> None:
         "opt/site-packages/x/.git",
         "srv/secrets/prod.enc.env",
         "srv/config/prod.env",
+        "srv/config/schema.yaml",
         "srv/app/local.env",
         "srv/ci/ground/git.py",
         "srv/tests/conftest.py",
@@ -206,7 +207,7 @@ def test_what_no_image_may_hold(path: str) -> None:
     "path",
     [
         "srv/app/api.py",
-        "srv/config/schema.yaml",
+        "srv/runtime/keys.py",
         "usr/lib/python3.11/secrets.py",
         "usr/bin/chage",
         "opt/site-packages/certifi/tests/__init__.py",

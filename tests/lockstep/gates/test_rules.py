@@ -1,9 +1,10 @@
+import re
 from collections import Counter
 
 import pytest
 
 from ci.gates import rules
-from ci.gates.finding import Rule
+from ci.gates.finding import Rule, finding
 
 EVERY = [rule for each in rules.EVERY.values() for rule in each]
 
@@ -21,8 +22,32 @@ def test_an_id_begins_with_its_gate(gate: str) -> None:
 
 @pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.id)
 def test_a_row_is_whole(rule: Rule) -> None:
-    """Each rule says what, how it is broken and how it is cured, in four cells of one line."""
+    """Each rule says what, how it is broken and how to fix it, in four cells of one line."""
     (row,) = [line for line in rules.table().split("\n") if line.startswith(f"| `{rule.id}` |")]
 
     assert all((rule.what, rule.example, rule.hint))
     assert 5 == row.replace("\\|", "").count("|")
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.id)
+def test_the_placeholders_of_a_hint_are_filled(rule: Rule) -> None:
+    """No placeholder is left, in braces or as a word in capitals, and names that hold such a word stay whole."""
+    found = finding(rule, "secrets/FILE of {key}.env", "is wrong", key="ENV_KEY_FILE")
+
+    hint = found.filled("environment").hint
+
+    filled = ("'secrets/FILE of {key}.env'", "ENV_KEY_FILE", "environment")
+    for placeholder, name in zip(("{file}", "{key}", "{environment}"), filled, strict=True):
+        assert rule.hint.count(placeholder) <= hint.count(name)
+        hint = hint.replace(name, "")
+    assert not re.search(r"[{}]|\bENV\b|\bFILE\b|--key=KEY", hint)
+
+
+def test_a_hint_without_an_environment_is_a_synopsis() -> None:
+    """What is not known of a finding is a word in capitals, once and for all."""
+    rule = Rule("test/rule", "what", "example", "inv set --env={environment} --key={key} < {file}")
+
+    found = finding(rule, "a.env", "is wrong").filled("")
+
+    assert "inv set --env=ENV --key=KEY < a.env" == found.hint
+    assert found == found.filled("dev")

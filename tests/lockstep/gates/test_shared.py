@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.gates import exceptions, output, rules
+from ci.cli import findings
+from ci.gates import exceptions, rules
 from ci.gates.finding import Finding, Findings, Rule, finding
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
@@ -118,7 +119,7 @@ def test_any_bytes_as_exceptions_stop_the_gate_or_excuse_nothing(
 
 def test_text_is_three_lines_a_finding_and_a_count() -> None:
     """Place, key and rule; why; the cure; and last, what was looked at."""
-    shown = output.text("test", [RULE], Findings([one()], LOOKED))
+    shown = findings.text("test", [RULE], Findings([one()], LOOKED))
 
     assert (
         "a/b.env:3: test/rule KEY\n  is wrong\n  hint: mend it\ntest: 1 findings; looked at 2 files, with 1 rules"
@@ -128,14 +129,14 @@ def test_text_is_three_lines_a_finding_and_a_count() -> None:
 
 def test_json_holds_everything() -> None:
     """A program gets the findings and the counts."""
-    shown = json.loads(output.as_json("test", [RULE], Findings([one()], LOOKED)))
+    shown = json.loads(findings.as_json("test", [RULE], Findings([one()], LOOKED)))
 
     assert {"gate": "test", "rules": 1, "looked": LOOKED, "findings": [vars(one())]} == shown
 
 
 def test_sarif_has_what_scanners_need() -> None:
     """Version, rules, and for each result its rule, text and place."""
-    shown = json.loads(output.sarif("test", [RULE], Findings([one()], LOOKED)))
+    shown = json.loads(findings.sarif("test", [RULE], Findings([one()], LOOKED)))
 
     result = shown["runs"][0]["results"][0]
     assert "2.1.0" == shown["version"]
@@ -160,7 +161,7 @@ def test_sarif_has_what_scanners_need() -> None:
 )
 def test_sarif_fits_its_schema_whatever_is_found(found: list[Finding]) -> None:
     """Places, keys and messages of any characters, lone surrogates too, make a log that fits."""
-    shown = json.loads(output.sarif("test", [RULE], Findings(found, LOOKED)).encode())
+    shown = json.loads(findings.sarif("test", [RULE], Findings(found, LOOKED)).encode())
 
     results = shown["runs"][0]["results"]
     prints = [one["partialFingerprints"]["primaryLocationLineHash"] for one in results]
@@ -172,7 +173,7 @@ def test_sarif_fits_its_schema_whatever_is_found(found: list[Finding]) -> None:
 
 def test_the_sarif_schema_refuses_what_is_wrong() -> None:
     """It is the whole schema: a line 0 and a property that nobody knows are errors."""
-    shown = json.loads(output.sarif("test", [RULE], Findings([one()], LOOKED)))
+    shown = json.loads(findings.sarif("test", [RULE], Findings([one()], LOOKED)))
     shown["runs"][0]["results"][0] |= {"colour": "red"}
     shown["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
 
@@ -183,7 +184,7 @@ def test_a_fingerprint_outlives_a_move() -> None:
     """The same finding some lines below is the same alert; another key is another one."""
 
     def prints(found: list[Finding]) -> list[str]:
-        results = json.loads(output.sarif("test", [RULE], Findings(found, LOOKED)))["runs"][0]["results"]
+        results = json.loads(findings.sarif("test", [RULE], Findings(found, LOOKED)))["runs"][0]["results"]
         return [each["partialFingerprints"]["primaryLocationLineHash"] for each in results]
 
     before = prints([finding(RULE, "a", "is wrong", line=line) for line in (1, 5)])
@@ -195,7 +196,7 @@ def test_a_fingerprint_outlives_a_move() -> None:
 @pytest.mark.parametrize("form", ["sarif", "github"])
 def test_a_finding_of_the_past_is_shown_at_its_file(form: str) -> None:
     """A code scanner knows files, not commits: the commit is told in the message."""
-    shown = output.FORMATS[form]("test", [RULE], Findings([one("0123456789ab:a/b.env")], LOOKED))
+    shown = findings.FORMATS[form]("test", [RULE], Findings([one("0123456789ab:a/b.env")], LOOKED))
 
     assert "in 0123456789ab: KEY is wrong" in shown
     assert ('"uri": "a/b.env"' if form == "sarif" else "file=a/b.env,line=3") in shown
@@ -239,17 +240,17 @@ def test_the_sarif_of_each_gate_fits_the_schema(bad: Path, gate: str) -> None:
 def test_an_annotation_cannot_be_broken_out_of() -> None:
     """Line ends, colons and commas in a file's name do not start another command."""
     odd = Finding(RULE.id, "a,b:c\n::error::x%", 3, "KEY", "is\r\n::error::wrong", "mend it")
-    shown = output.github("test", [RULE], Findings([odd], LOOKED))
+    shown = findings.github("test", [RULE], Findings([odd], LOOKED))
 
     assert "::error file=a%2Cb%3Ac%0A%3A%3Aerror%3A%3Ax%25,line=3,title=test/rule::KEY is%0D%0A::error" in shown
     assert 2 == len(shown.splitlines())
 
 
-@pytest.mark.parametrize("form", output.FORMATS)
+@pytest.mark.parametrize("form", findings.FORMATS)
 def test_a_line_end_in_a_name_makes_no_line(form: str) -> None:
     """No file, key or message begins a line of the output, and what is no UTF-8 can be printed."""
     odd = finding(RULE, "a\n::x::\udcff", "is\n::y:: wrong", key="K\r\n::z::")
-    shown = output.FORMATS[form]("test", [RULE], Findings([odd], LOOKED)).encode().decode()
+    shown = findings.FORMATS[form]("test", [RULE], Findings([odd], LOOKED)).encode().decode()
 
     assert [] == [
         line for line in shown.splitlines() if line.lstrip().startswith("::") and "::error file" not in line
@@ -274,7 +275,7 @@ def test_a_line_end_in_a_name_makes_no_line(form: str) -> None:
 def test_the_exit_code_is_the_result(tmp_path: Path, look: str, code: int, expected: str) -> None:
     """0 clean or warnings alone, 1 findings, 2 could not run, and never a traceback."""
     (tmp_path / "probe.py").write_text(
-        "from dataclasses import replace\nfrom ci.gates import gate\n"
+        "from dataclasses import replace\nfrom ci.cli import gate\n"
         "from ci.gates.finding import WARNING, Findings, Rule, finding\n"
         "RULE = Rule('probe/rule', 'what', 'example', 'hint')\n"
         f"gate.run('probe', [RULE], lambda repo: {look}, gate.parser('probe').parse_args([{str(tmp_path)!r}]))\n"

@@ -73,7 +73,7 @@ PROGRAM = """
 import sys, datetime, pathlib
 from ci.gates import exceptions
 from ci.gates.finding import Findings
-from ci.ground import errors
+from ci import cli
 from ci.ground.repo import Repo
 from ci.sealing import exposed, recipients
 
@@ -85,7 +85,7 @@ reads = {
     "recipients": lambda: recipients.read(repo),
     "exposed": lambda: exposed.read(repo),
 }
-with errors.reported():
+with cli.reported():
     reads[sys.argv[2]]()
 """
 

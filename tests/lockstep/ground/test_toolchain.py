@@ -10,10 +10,11 @@ import tarfile
 import pytest
 
 from ci.ground import errors, toolchain
+from ci.ground.events import Began, Ended
 from ci.ground.repo import Repo
 from ci.ground.toolchain import Tool
 from tests import checkouts
-from tests.lockstep.ground.tools import Age, left
+from tests.lockstep.ground.tools import Age, ensure, left
 from tests.lockstep.mirrors import NOWHERE, Mirror, archive, tool
 
 
@@ -34,7 +35,7 @@ def test_a_release_archive_is_unpacked(repo: Repo, mirror: Mirror, age: Age) -> 
     """The pinned programs, and nothing else from the archive, are there and can be run."""
     pin, content = age
 
-    assert ["age"] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert ["age"] == ensure(repo, [pin], mirror.environ())
 
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)
     assert content["age/age"] == repo.tool("age").read_bytes()
@@ -42,11 +43,23 @@ def test_a_release_archive_is_unpacked(repo: Repo, mirror: Mirror, age: Age) -> 
     assert os.access(repo.tool("age"), os.X_OK)
 
 
+def test_an_installation_is_two_events(repo: Repo, mirror: Mirror, age: Age) -> None:
+    """It begins with the source that is asked, and ends with the seconds that it took; nothing is printed."""
+    address = mirror.environ()[toolchain.MIRROR].rstrip("/")
+
+    began, ended = toolchain.ensure(repo, [age[0]], mirror.environ())
+
+    assert Began("install", f"age 1.2.3 from {address}") == began
+    assert isinstance(ended, Ended)
+    assert ("install", "age 1.2.3") == (ended.step, ended.text)
+    assert 0 < ended.seconds < 10
+
+
 def test_a_release_file_can_be_the_program_itself(repo: Repo, mirror: Mirror) -> None:
     """A bare binary, as sops is released, ends under the program's name."""
     data = mirror.files["/tools/sops.linux"] = secrets.token_bytes(1000)
 
-    toolchain.ensure(repo, [tool("sops.linux", data, ["sops"], name="sops")], mirror.environ())
+    ensure(repo, [tool("sops.linux", data, ["sops"], name="sops")], mirror.environ())
 
     assert data == repo.tool("sops").read_bytes()
 
@@ -54,20 +67,20 @@ def test_a_release_file_can_be_the_program_itself(repo: Repo, mirror: Mirror) ->
 def test_what_is_installed_needs_no_network(repo: Repo, mirror: Mirror, age: Age) -> None:
     """A second time nothing is done, and nobody is asked."""
     pin, _ = age
-    toolchain.ensure(repo, [pin], mirror.environ())
+    ensure(repo, [pin], mirror.environ())
     mirror.asked.clear()
 
-    assert [] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert [] == ensure(repo, [pin], mirror.environ())
     assert [] == mirror.asked
 
 
 def test_another_pin_is_installed_over_it(repo: Repo, mirror: Mirror, age: Age) -> None:
     """After a version or a sum has changed, the old programs make way for the new."""
-    toolchain.ensure(repo, [age[0]], mirror.environ())
+    ensure(repo, [age[0]], mirror.environ())
     data, content = archive("age/age", "age/age-keygen")
     mirror.files["/tools/age.tar.gz"] = data
 
-    assert ["age"] == toolchain.ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
+    assert ["age"] == ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
     assert content["age/age"] == repo.tool("age").read_bytes()
 
 
@@ -77,7 +90,7 @@ def test_a_wrong_sum_is_an_error(repo: Repo, mirror: Mirror, age: Age) -> None:
     forged = mirror.files["/tools/age.tar.gz"] = archive("age/age", "age/age-keygen")[0]
 
     with pytest.raises(errors.ToolMismatchError, match="wrong checksum") as caught:
-        toolchain.ensure(repo, [pin], mirror.environ())
+        ensure(repo, [pin], mirror.environ())
 
     assert f"expected {pin.file[1]}" == caught.value.detail[0]
     assert hashlib.sha256(forged).hexdigest() in caught.value.detail[1]
@@ -87,11 +100,11 @@ def test_a_wrong_sum_is_an_error(repo: Repo, mirror: Mirror, age: Age) -> None:
 
 def test_a_wrong_sum_leaves_what_was_there(repo: Repo, mirror: Mirror, age: Age) -> None:
     """A new version that cannot be trusted does not take the place of the old one."""
-    toolchain.ensure(repo, [age[0]], mirror.environ())
+    ensure(repo, [age[0]], mirror.environ())
     newer = tool("age.tar.gz", b"", ["age/age", "age/age-keygen"], version="1.2.4")
 
     with pytest.raises(errors.ToolMismatchError):
-        toolchain.ensure(repo, [newer], mirror.environ())
+        ensure(repo, [newer], mirror.environ())
 
     assert age[1]["age/age"] == repo.tool("age").read_bytes()
 
@@ -101,7 +114,7 @@ def test_half_a_file_is_no_file(repo: Repo, mirror: Mirror, age: Age) -> None:
     mirror.breaks = "age.tar.gz"
 
     with pytest.raises(errors.ToolMissingError) as caught:
-        toolchain.ensure(repo, [age[0]], mirror.environ())
+        ensure(repo, [age[0]], mirror.environ())
 
     assert "IncompleteRead" in caught.value.detail[0]
     assert [] == left(repo)
@@ -131,7 +144,7 @@ def test_an_archive_without_the_program(repo: Repo, mirror: Mirror, member: tarf
     data = mirror.files["/tools/age.tar.gz"] = archive(member)[0]
 
     with pytest.raises(errors.ToolMismatchError, match="does not hold age/age"):
-        toolchain.ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
+        ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
 
     assert [] == left(repo)
     assert {repo.root, repo.root.parent / "no-go"} == set(repo.root.parent.iterdir())
@@ -142,7 +155,7 @@ def test_what_is_no_archive(repo: Repo, mirror: Mirror) -> None:
     data = mirror.files["/tools/age.tar.gz"] = secrets.token_bytes(1000)
 
     with pytest.raises(errors.ToolMismatchError, match="does not hold age/age"):
-        toolchain.ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
+        ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
 
 
 def test_every_source_is_told(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -150,7 +163,7 @@ def test_every_source_is_told(repo: Repo, mirror: Mirror, age: Age) -> None:
     address = {toolchain.MIRROR: f"{mirror.address}/elsewhere"}
 
     with pytest.raises(errors.ToolMissingError, match="cannot be installed") as caught:
-        toolchain.ensure(repo, [age[0]], address)
+        ensure(repo, [age[0]], address)
 
     mirrors, release, go = caught.value.detail
     assert f"{mirror.address}/elsewhere: no file, Not Found" == mirrors
@@ -167,7 +180,7 @@ def test_a_mirrors_password_is_not_told(
     address = mirror.address.replace("//", f"//user:{password}@")
 
     with pytest.raises(errors.ToolMissingError) as caught:
-        toolchain.ensure(repo, [age[0]], {toolchain.MIRROR: address})
+        ensure(repo, [age[0]], {toolchain.MIRROR: address})
 
     assert password not in f"{caught.value} {caught.value.detail} {capsys.readouterr().err}"
 
@@ -175,46 +188,46 @@ def test_a_mirrors_password_is_not_told(
 def test_a_changed_program_is_found_and_replaced(repo: Repo, mirror: Mirror, age: Age) -> None:
     """The check hashes; and what has another size or time and content is installed again."""
     pin, content = age
-    toolchain.ensure(repo, [pin], mirror.environ())
+    ensure(repo, [pin], mirror.environ())
     toolchain.check(repo, [pin])
     repo.tool("age").write_bytes(secrets.token_bytes(10))
 
     with pytest.raises(errors.ToolMismatchError, match=r"not what was installed: age$"):
         toolchain.check(repo, [pin])
 
-    assert ["age"] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert ["age"] == ensure(repo, [pin], mirror.environ())
     assert content["age/age"] == repo.tool("age").read_bytes()
 
 
 def test_a_missing_program_is_replaced(repo: Repo, mirror: Mirror, age: Age) -> None:
     """One that somebody removed comes back, and the check names it before."""
     pin, _ = age
-    toolchain.ensure(repo, [pin], mirror.environ())
+    ensure(repo, [pin], mirror.environ())
     repo.tool("age-keygen").unlink()
 
     with pytest.raises(errors.ToolMismatchError, match=r"age-keygen$"):
         toolchain.check(repo, [pin])
 
-    assert ["age"] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert ["age"] == ensure(repo, [pin], mirror.environ())
 
 
 def test_a_copy_is_as_good(repo: Repo, mirror: Mirror, age: Age) -> None:
     """Programs whose times have changed but not their content are left as they are."""
     pin, _ = age
-    toolchain.ensure(repo, [pin], mirror.environ())
+    ensure(repo, [pin], mirror.environ())
     os.utime(repo.tool("age"), (0, 0))
 
-    assert [] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert [] == ensure(repo, [pin], mirror.environ())
 
 
 @pytest.mark.parametrize("record", ["", "{"])
 def test_a_spoilt_record_is_no_record(repo: Repo, mirror: Mirror, age: Age, record: str) -> None:
     """Half a record means that the tools are installed again, not a failure."""
     pin, _ = age
-    toolchain.ensure(repo, [pin], mirror.environ())
+    ensure(repo, [pin], mirror.environ())
     (repo.tools.parent / "installed.json").write_text(record)
 
-    assert ["age"] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert ["age"] == ensure(repo, [pin], mirror.environ())
 
 
 def installing(repo: Repo, pin: Tool, mirror: Mirror) -> "subprocess.Popen[bytes]":
@@ -222,7 +235,7 @@ def installing(repo: Repo, pin: Tool, mirror: Mirror) -> "subprocess.Popen[bytes
     code = (
         "import sys; from pathlib import Path; from ci.ground.repo import Repo\n"
         "from ci.ground.toolchain import *\n"
-        f"ensure(Repo(Path(sys.argv[1])), [{pin!r}], {mirror.environ()!r})"
+        f"list(ensure(Repo(Path(sys.argv[1])), [{pin!r}], {mirror.environ()!r}))"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, str(repo.root)], cwd=checkouts.ROOT, stderr=subprocess.PIPE
@@ -257,7 +270,7 @@ def test_one_that_is_killed_is_completed_by_the_next(repo: Repo, mirror: Mirror,
     mirror.stalls = "nothing"
     assert [] == left(repo)
 
-    assert ["age"] == toolchain.ensure(repo, [pin], mirror.environ())
+    assert ["age"] == ensure(repo, [pin], mirror.environ())
 
     assert content["age/age"] == repo.tool("age").read_bytes()
     assert {"bin", "installed.json", "lock"} == {path.name for path in repo.tools.parent.iterdir()}

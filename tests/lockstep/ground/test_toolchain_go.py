@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from ci.ground import errors, toolchain
+from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.ground.toolchain import Tool
-from tests.lockstep.ground.tools import Age, left
+from tests.lockstep.ground.tools import Age, ensure, left
 from tests.lockstep.mirrors import VERSION, Mirror, tool
 
 # What Go 1.26 says of an age that it built, with another version.
@@ -40,7 +40,7 @@ def test_a_release_file_comes_before_go(repo: Repo, mirror: Mirror, age: Age, go
     _, content = age
     go()
 
-    toolchain.ensure(
+    ensure(
         repo,
         [tool("age.tar.gz", mirror.files["/tools/age.tar.gz"], ["age/age"], release=f"{mirror.address}/tools")],
         {},
@@ -53,7 +53,7 @@ def test_go_builds_what_cannot_be_reached(repo: Repo, age: Age, go: Callable[[],
     """Each program is built at the pinned version, which Go confirms."""
     program = go()
 
-    toolchain.ensure(repo, [age[0]], {})
+    ensure(repo, [age[0]], {})
 
     assert program.read_bytes() == repo.tool("age").read_bytes() == repo.tool("age-keygen").read_bytes()
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)
@@ -64,7 +64,7 @@ def test_go_builds_for_a_platform_without_a_release_file(repo: Repo, age: Age, g
     go()
     pin = tool("age.tar.gz", b"", ["age"])
 
-    assert ["age"] == toolchain.ensure(repo, [Tool(**vars(pin) | {"files": {}})], {})
+    assert ["age"] == ensure(repo, [Tool(**vars(pin) | {"files": {}})], {})
 
 
 @pytest.mark.parametrize("says", [GO_SAYS.replace(VERSION, "1.2.4"), "/x/age: could not read Go build info\n"])
@@ -73,7 +73,7 @@ def test_another_version_from_go_is_an_error(repo: Repo, age: Age, go: Callable[
     go(says=says)
 
     with pytest.raises(errors.ToolMismatchError, match="another version of age") as caught:
-        toolchain.ensure(repo, [age[0]], {})
+        ensure(repo, [age[0]], {})
 
     assert f"expected v{VERSION}" == caught.value.detail[0]
     assert [] == left(repo)
@@ -84,7 +84,7 @@ def test_a_failed_build_is_told(repo: Repo, age: Age, go: Callable[[str], Path])
     go("echo first >&2; echo needs a newer Go >&2; exit 3")
 
     with pytest.raises(errors.ToolMissingError) as caught:
-        toolchain.ensure(repo, [age[0]], {})
+        ensure(repo, [age[0]], {})
 
     assert "go install: exit code 3, needs a newer Go" == caught.value.detail[-1]
 
@@ -99,5 +99,5 @@ def test_go_builds_without_a_home(
         monkeypatch.setenv("HOME", home)
     go(f"case $GOPATH$GOCACHE in {repo.tools.parent}/*) ;; *) exit 4 ;; esac")
 
-    assert ["age"] == toolchain.ensure(repo, [age[0]], {})
+    assert ["age"] == ensure(repo, [age[0]], {})
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)

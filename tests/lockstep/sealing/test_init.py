@@ -1,4 +1,5 @@
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -6,8 +7,8 @@ import pytest
 
 from ci.ground import errors
 from ci.ground.environments import TEMPLATE
-from ci.ground.repo import LOCAL, Repo
-from ci.sealing import environment, identity, init
+from ci.ground.repo import Repo
+from ci.sealing import environment, identity, init, recipients
 from tests import checkouts
 
 ENVIRONMENTS = ["dev", "staging", "prod"]
@@ -85,11 +86,18 @@ def test_a_value_that_is_not_given_is_reported(tmp_path: Path) -> None:
     assert dict.fromkeys(ENVIRONMENTS, expected) == report.missing
 
 
-@pytest.mark.parametrize("name", ["", "Acme", "a b", "../x", TEMPLATE, "1a"])
+@pytest.mark.parametrize("name", ["Acme", "a b", "../x", TEMPLATE, "1a"])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     """The project's name becomes a folder's name and is kept simple."""
     with pytest.raises(errors.UsageError):
         init.init(checkouts.empty(tmp_path / "repo"), name, checkouts.value)
+
+
+def test_without_a_name_the_project_is_named_after_its_folder(tmp_path: Path) -> None:
+    """In small letters, with - for what a name cannot hold."""
+    report = init.init(checkouts.empty(tmp_path / "Acme's Mail_2"), "", checkouts.value)
+
+    assert "acme-s-mail-2" == report.project
 
 
 def test_a_bad_value_leaves_the_tree_as_it_was(tmp_path: Path) -> None:
@@ -103,17 +111,79 @@ def test_a_bad_value_leaves_the_tree_as_it_was(tmp_path: Path) -> None:
     assert before == sorted(path.name for path in repo.root.rglob("*"))
 
 
-def test_local_makes_its_own_once(tmp_path: Path) -> None:
-    """A first deploy makes identity and secrets outside git; a second keeps them."""
-    repo = checkouts.empty(tmp_path / "repo")
+OWN = ["local", "pair"]
 
-    init.local(repo)
-    first = environment.opened(repo, LOCAL)
-    init.local(repo)
-    second = environment.opened(repo, LOCAL)
 
-    assert first.sealed == second.sealed
-    assert repo.sealed(LOCAL).is_relative_to(repo.state)
+@pytest.fixture
+def pair(tmp_path: Path) -> Repo:
+    """A checkout with two environments that are not in git."""
+    root = checkouts.empty(tmp_path / "repo").root
+    path = root / "config/environments.yaml"
+    path.write_text(f"{path.read_text()}  pair:\n    engine: local\n    in_git: false\n")
+    text = (root / "config/local.env").read_text()
+    (root / "config/pair.env").write_text(text)
+    return Repo(root)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_environment_of_this_machine_makes_its_own_values_once(pair: Repo, name: str) -> None:
+    """A first deploy makes identity and secrets in its own folder outside git; a second keeps them."""
+    init.own_values(pair, name)
+    first = environment.sealed(pair, name)
+    init.own_values(pair, name)
+
+    assert first == environment.sealed(pair, name)
+    assert [".sops.yaml", "identity.agekey", f"secrets/{name}.enc.env"] == sorted(
+        str(path.relative_to(pair.state / name)) for path in pair.state.rglob("*") if path.is_file()
+    )
+
+
+def test_two_environments_of_this_machine_share_nothing(pair: Repo) -> None:
+    """Neither a value, nor an identity, nor a folder: what is removed of one is not missed by the other."""
+    for name in OWN:
+        init.own_values(pair, name)
+    local, other = (environment.sealed(pair, name) for name in OWN)
+
+    shutil.rmtree(pair.state_of("local"))
+
+    assert not {value.reveal() for value in local.values()} & {value.reveal() for value in other.values()}
+    assert other == environment.sealed(pair, "pair")
+
+
+def test_the_identity_of_ci_opens_no_environment_of_this_machine(
+    pair: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LOCKSTEP_IDENTITY is for environments that are in git, whichever it was set for."""
+    init.own_values(pair, "pair")
+    monkeypatch.setenv(identity.VARIABLE, "AGE-SECRET-KEY-of-another")
+
+    assert environment.sealed(pair, "pair")
+
+
+def test_an_environment_of_this_machine_has_no_recipients(pair: Repo) -> None:
+    """Nobody else can open it, so that nothing can be proposed for it."""
+    init.init(pair, "acme", checkouts.value)
+
+    with pytest.raises(errors.UsageError, match="pair is no environment with recipients") as caught:
+        recipients.of(pair, recipients.read(pair), "pair")
+
+    assert "dev, staging, prod" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("dev.NO_SUCH_KEY=x", "dev.NO_SUCH_KEY is no secret of an environment"),
+        ("qa.SMTP_PASSWORD=x", "qa.SMTP_PASSWORD is no secret of an environment"),
+        ("nonsense", "line 1: is not environment.KEY=value"),
+    ],
+)
+def test_an_answer_to_no_question_is_refused(tmp_path: Path, line: str, expected: str) -> None:
+    """A slip in a name must not cost a value without a word."""
+    with pytest.raises(errors.DirtyValueError) as caught:
+        init.answers(checkouts.empty(tmp_path / "repo"), line)
+
+    assert (expected,) == caught.value.detail
 
 
 def test_given_lines_are_read_whole() -> None:

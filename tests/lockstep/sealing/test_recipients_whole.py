@@ -152,11 +152,11 @@ def test_files_that_were_changed_since_are_not_overwritten(repo: Repo, monkeypat
 SECOND = """
 import sys
 from pathlib import Path
-from ci.ground import errors
+from ci import cli
 from ci.ground.repo import Repo
 from ci.sealing import edit
 
-with errors.reported():
+with cli.reported():
     edit.put(Repo(Path(sys.argv[1])), "dev", "SMTP_PASSWORD", "x" * 20)
 """
 

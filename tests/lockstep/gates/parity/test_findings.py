@@ -7,7 +7,7 @@ from ci.ground.repo import Repo
 from tests.lockstep.gates.parity.changes import Change, file, put, remove, swap
 
 
-def test_a_finding_tells_place_line_key_and_the_cure(repo: Repo) -> None:
+def test_a_finding_has_place_line_key_and_a_fix(repo: Repo) -> None:
     """A person can act on it without reading anything else, and sees no value."""
     put("SMTP_PORT", "seven-times-seven")(repo)
 
@@ -24,10 +24,14 @@ def test_a_finding_tells_place_line_key_and_the_cure(repo: Repo) -> None:
     [
         (swap("config/prod.env", r"^SMTP_HOST=.*\n", ""), "add SMTP_HOST=value to config/prod.env; docs/keys.md"),
         (swap("secrets/dev.enc.env", r"^REDIS_URL=.*\n", ""), "inv set --env=dev --key=REDIS_URL"),
+        (
+            swap("config/dev.env", r"^ENVIRONMENT=.*\n", ""),
+            "add ENVIRONMENT=value to config/dev.env; docs/keys.md",
+        ),
         (remove("docs/keys.md"), "python -m ci.ground.generate"),
     ],
 )
-def test_the_cure_is_the_commands_own(repo: Repo, change: Change, hint: str) -> None:
+def test_the_hint_is_the_commands_own(repo: Repo, change: Change, hint: str) -> None:
     """Environment and key are written into it."""
     change(repo)
 

@@ -1,9 +1,10 @@
-"""The only voice. Results go to stdout, everything about the way there to stderr.
+"""Text on a terminal or in a pipe. Results go to stdout, everything about the way there to stderr.
 
 A fault is `error:` then `hint:`, lower case, no full stop. Colour only on a terminal, and never with NO_COLOR.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,11 +50,16 @@ def working(what: str, about: str) -> Iterator[None]:
 
 
 def error(message: str, hint: str, detail: Iterable[str] = ()) -> None:
-    """Report a fault: what happened, what cures it, and the lines that show it."""
+    """Report a fault: what happened, how to fix it, and the lines that show it."""
     for line in detail:
         print(_paint(DIM, f"  | {line}", sys.stderr), file=sys.stderr)  # noqa: T201
     print(f"{_paint(RED, 'error:', sys.stderr)} {message}", file=sys.stderr)  # noqa: T201
     print(f"{_paint(CYAN, 'hint:', sys.stderr)} {hint}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def command(words: Sequence[str]) -> None:
+    """Show a command that is about to start, so that it can be pasted into a shell."""
+    print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,10 +1,10 @@
-"""The voice."""
+"""What is printed, and in which order."""
 
 import subprocess
 import sys
 
 SCRIPT = """
-from ci.ground import console
+from ci.cli import console
 console.say("first")
 console.emit("second\\n")
 console.say("third")

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.gates.parity import report
+from ci.cli import parity
+from ci.gates.parity import overview
 from ci.ground.errors import NoIdentityError
 from ci.ground.repo import Repo
 from ci.sealing import edit
@@ -15,10 +16,10 @@ def test_the_matrix(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     """A row a key, a column an environment, and what is wrong in its place."""
     swap("config/dev.env", r"^SMTP_HOST=.*\n", "SMTP_HSOT=a\n")(repo)
 
-    ended = report.show(repo, "", sealed=False)
+    ended = parity.show(overview.read(repo))
 
-    told = capsys.readouterr().out.split("\n\n")[0].splitlines()
-    rows = {row.split()[0]: row.split()[1:] for row in told}
+    shown = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    rows = {row.split()[0]: row.split()[1:] for row in shown}
     assert 1 == ended
     assert ["local", "dev", "staging", "prod"] == rows["key"]
     assert ["plain", "missing", "plain", "plain"] == rows["SMTP_HOST"]
@@ -32,17 +33,17 @@ def test_opening_for_real(repo: Repo, capsys: pytest.CaptureFixture[str]) -> Non
     for name in ("dev", "prod"):
         edit.put(repo, name, "SMTP_PASSWORD", password)
 
-    ended = report.show(repo, "", sealed=True)
+    ended = parity.show(overview.read(repo, sealed=True))
 
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert 1 == ended
-    assert "parity/shared-secret SMTP_PASSWORD\n  is a secret of dev, too" in told
-    assert "3 opened environments" in told
-    assert password not in told
+    assert "parity/shared-secret SMTP_PASSWORD\n  is a secret of dev, too" in shown
+    assert "3 opened environments" in shown
+    assert password not in shown
 
 
 def test_without_an_identity_nothing_is_opened(repo: Repo, tmp_path: Path) -> None:
     """That is a fault, not a clean result."""
     for name in ("", "prod"):
         with checkouts.at_home(tmp_path), pytest.raises(NoIdentityError):
-            report.show(repo, name, sealed=True)
+            overview.read(repo, name, sealed=True)
