@@ -21,7 +21,7 @@ class Repo:
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
-            hint = "mend config/schema.yaml, its rules are described in ci/ground/schema.py"
+            hint = "correct config/schema.yaml, its rules are described in ci/ground/schema.py"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
 
     @cached_property
@@ -30,7 +30,7 @@ class Repo:
         try:
             return environments.read(self.root / "config/environments.yaml")
         except environments.EnvironmentsError as error:
-            hint = "mend config/environments.yaml"
+            hint = "correct config/environments.yaml"
             raise errors.ConfigurationError("the environments are wrong", hint, error.problems) from None
 
     def plain(self, environment: str) -> Path:

@@ -45,8 +45,8 @@ def look(repo: Repo) -> Reads:
     for key in schema.keys.values():
         if key.name not in reads.keys:
             line = _line_of(repo, key.name)
-            told = "no service reads it"
-            reads.found.append(finding(rules.UNREAD, "config/schema.yaml", told, key=key.name, line=line))
+            message = "no service reads it"
+            reads.found.append(finding(rules.UNREAD, "config/schema.yaml", message, key=key.name, line=line))
     return reads
 
 
@@ -63,8 +63,8 @@ def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads)
         reads.keys.add(key)
         listed = repo.schema.keys[key].services
         if service and sure and service not in listed:
-            told = f"{service} reads it, and only {', '.join(listed)} get it"
-            reads.found.append(finding(rules.UNLISTED, place, told, key=key, line=line))
+            message = f"{service} reads it, and only {', '.join(listed)} get it"
+            reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
 
 
 def _environ(nodes: Nodes) -> Iterator[tuple[str, int]]:
