@@ -143,7 +143,7 @@ def main() -> None:
     engines.of = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
     smoke.send = clock.timed(ENGINE, smoke.send)
     rotate.STEPS = tuple(map(clock.within, rotate.STEPS))
-    cli.follow(rotate.run(repo.here(), repo.LOCAL, sys.argv[1], rotate.Wish()))
+    cli.follow(rotate.run(repo.here(), repo.here().environments.default, sys.argv[1], rotate.Wish()))
     console.say(json.dumps(clock.spent()))
 
 

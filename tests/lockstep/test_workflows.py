@@ -13,14 +13,14 @@ from invoke.parser import Parser
 
 import tasks
 from ci.ground.environments import Environment
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.sealing import identity
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").iterdir())
 WORKFLOWS: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
 JOBS = {f"{name}:{key}": job for name, workflow in WORKFLOWS.items() for key, job in workflow["jobs"].items()}
-REAL = [one for one in Repo(ROOT).environments.by_name.values() if one.engine != LOCAL]
+REAL = [one for one in Repo(ROOT).environments.by_name.values() if one.in_git]
 OURS = re.compile(r"(?:sudo )?\./run (?:inv|nox -s) [\w./=\" $-]+")
 SHELL = {
     "sudo .ci/engine": "what it installs is the machine's, and root's to install",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci.ground import errors, git
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.rotation import status
 from ci.sealing import edit
 from tests import checkouts
@@ -79,7 +79,7 @@ def test_one_environment_alone(repo: Repo) -> None:
     ("name", "error", "told"),
     [
         ("prd", errors.UsageError, "no environment prd"),
-        (LOCAL, errors.UsageError, "local is not in git"),
+        ("local", errors.UsageError, "local is not in git"),
         ("dev", errors.NotSealedError, "dev.enc.env is not there"),
     ],
 )
