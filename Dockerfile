@@ -13,13 +13,12 @@ RUN ls -d *.dist-info >/dev/null 2>&1 || pip install --no-cache-dir --disable-pi
 RUN rm -rf bin services.txt .lock */testing phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata \
     && find . -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ch]' | xargs rm
 # Bytecode of what the services import, which nobody can write later on; that of everything would be 60 MB more.
-RUN python -c "import alembic.config, alembic.script, cerberus, dramatiq.brokers.redis, email_validator, fastapi, httpx, \
+RUN python -c "import alembic.config, alembic.script, dramatiq.brokers.redis, email_validator, fastapi, httpx, \
     phonenumbers, prometheus_client, psycopg, sqlalchemy.dialects.postgresql.psycopg, sqlalchemy.orm, structlog, \
-    twilio.rest, uvicorn.lifespan.on, uvicorn.loops.uvloop, uvicorn.protocols.http.httptools_impl, yaml"
+    twilio.rest, uvicorn.lifespan.on, uvicorn.loops.uvloop, uvicorn.protocols.http.httptools_impl"
 
 FROM ${BASE} AS code
 WORKDIR /srv
-COPY config config
 COPY runtime runtime
 COPY model model
 COPY app app

@@ -1,30 +1,47 @@
-"""The checks: `nox` runs lint, types, the gates and tests; others are named. CI calls the same sessions."""
+"""The checks: `nox` runs lint, types, the gates and the tests; others are named. CI calls the same sessions.
+
+In the template a plain `nox` runs Lockstep's own tests as well. In a repository that a team has made theirs it
+runs the product's alone, and the sessions that are about the template do nothing.
+"""
 
 import os
 import re
 import shutil
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
 from nox.command import CommandFailed
 
+CI = ["ci/requirements.txt"]
+LOCKSTEP = [*CI, "requirements/lockstep.txt"]
+PRODUCT = [f"requirements/{name}.txt" for name in ("services", "local", "dev")]
+EVERYTHING = [*LOCKSTEP, *PRODUCT]  # installed together in the template alone, where all locks agree
+
+PROJECT = re.findall(r"(?m)^project: *(\S+)", Path("config/environments.yaml").read_text(encoding="utf-8"))
+TEMPLATE = PROJECT == ["lockstep-template"]  # no team has made this repository theirs
+PARTS = {"lockstep": ["ci", "noxfile.py", "tasks.py", "tests/lockstep"]}
+PARTS |= {"template": ["bench", "tests/stories", "tests/template"]}
+APART = ["tests/lockstep", "tests/stories", "tests/template"]  # all other tests are the product's
+QUICK = "not browser and not engine"
+
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "secrets", "parity", "tests", "summary"]
+nox.options.sessions = ["lint", "types", "secrets", "parity", "tests"]
+nox.options.sessions += ["lockstep", "template", "summary"] if TEMPLATE else []
 
-LOCKS = Path("requirements")
 os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}  # as in `run`, for a plain `nox`
 if "PIP_INDEX_URL" in os.environ:
     os.environ.setdefault("UV_DEFAULT_INDEX", os.environ["PIP_INDEX_URL"])
 
 
-def install(session: nox.Session, *locks: str) -> None:
+def install(session: nox.Session, locks: Sequence[str]) -> None:
     """Install what the lock files pin, by hash; the network is asked only for what was never fetched."""
     folder = Path(session.virtualenv.location).resolve()
-    paths = [LOCKS / f"{lock}.txt" for lock in locks]
-    stamp, wanted = folder / "made-of", b"\n".join([bytes(folder), *(path.read_bytes() for path in paths)])
+    stamp, wanted = folder / "made-of", b"\n".join([bytes(folder), *(Path(lock).read_bytes() for lock in locks)])
     made = stamp.read_bytes() if stamp.exists() else b""
     if made == wanted:
         return
@@ -35,7 +52,7 @@ def install(session: nox.Session, *locks: str) -> None:
             shutil.rmtree(packages)
             packages.mkdir()
     stamp.unlink(missing_ok=True)
-    words = ["--no-deps", "--require-hashes", *(word for path in paths for word in ("-r", str(path)))]
+    words = ["--no-deps", "--require-hashes", *(word for lock in locks for word in ("-r", lock))]
     try:
         session.install("--offline", *words, log=False)
     except CommandFailed:
@@ -44,10 +61,23 @@ def install(session: nox.Session, *locks: str) -> None:
     stamp.write_bytes(wanted)
 
 
+def test(session: nox.Session, locks: Sequence[str], paths: Sequence[str], *words: str, **environ: str) -> None:
+    """Run pytest on these paths, or on those that were given after `--`."""
+    install(session, locks)
+    given = any(word and Path(word.partition("::")[0]).exists() for word in session.posargs)
+    session.run("pytest", *words, *([] if given else paths), *session.posargs, env=environ)
+
+
+def only_in_the_template(session: nox.Session) -> None:
+    """End a session that is about the template where a team has made the repository theirs."""
+    if not TEMPLATE:
+        session.skip(f"it is about lockstep-template, this repository is {' '.join(PROJECT)}'s")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, with every exception explained in pyproject.toml; and the workflows, without one."""
-    install(session, "dev")
+    install(session, ["requirements/lockstep.txt"])
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     # Without shellcheck and pyflakes, which it would ask where a machine happens to have them. Neither it nor
@@ -57,104 +87,115 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
-def types(session: nox.Session) -> None:
-    """Types, strict."""
-    install(session, "dev")
-    session.run("mypy")
+@nox.parametrize("part", ["product", *(PARTS if TEMPLATE else [])], ids=["product", *(PARTS if TEMPLATE else [])])
+def types(session: nox.Session, part: str) -> None:
+    """Types, strict: the product against its packages, Lockstep against its own."""
+    install(session, {"product": PRODUCT, "lockstep": LOCKSTEP}.get(part, EVERYTHING))
+    checked = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    apart = {path for paths in PARTS.values() for path in paths}
+    paths = PARTS.get(part, [path for path in checked if path not in apart])
+    session.run("mypy", f"--cache-dir=.mypy_cache/{part}", *paths)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def secrets(session: nox.Session) -> None:
     """The sealing gate, with --base REV over the commits since it, too; and the leaks gate over all history."""
-    install(session, "dev")
     base = os.environ.get("LOCKSTEP_BASE")  # where a pull request begins, in CI
-    session.run("python", "-m", "ci.gates.sealing", *(session.posargs or (["--base", base] if base else [])))
-    session.run("python", "-m", "ci.gates.leaks")
+    words = session.posargs or (["--base", base] if base else [])
+    session.run(sys.executable, "-m", "ci.gates.sealing", *words)
+    session.run(sys.executable, "-m", "ci.gates.leaks")
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def parity(session: nox.Session) -> None:
     """The parity gate: every environment has the same keys, and each value fits."""
-    install(session, "dev")
-    session.run("python", "-m", "ci.gates.parity", *session.posargs)
+    session.run(sys.executable, "-m", "ci.gates.parity", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def rotation(session: nox.Session) -> None:
     """The rotation gate: no secret is overdue. Not in a plain `nox`, for time alone makes it fail."""
-    install(session, "dev")
-    session.run("python", "-m", "ci.gates.rotation", *session.posargs)
+    session.run(sys.executable, "-m", "ci.gates.rotation", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs nothing but what is installed; servers are started by the tests."""
-    install(session, "dev")
-    session.run("pytest", "-n", "auto", "--dist=worksteal", "-m", "not browser and not engine", *session.posargs)
+    """The product's tests, but for those that need a browser; they start their servers themselves."""
+    apart = [f"--ignore={path}" for path in APART]
+    test(session, PRODUCT, ["tests", *apart], "-n", "auto", "--dist=worksteal", "-m", QUICK)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
     """What a person sees, in a real Chromium; fails without one."""
-    install(session, "dev")
-    session.run("pytest", "-m", "browser", *session.posargs)
+    test(session, PRODUCT, ["tests", *(f"--ignore={path}" for path in APART)], "-m", "browser")
+
+
+@nox.session
+def lockstep(session: nox.Session) -> None:
+    """Lockstep's own tests, on a project of their own and without the product's packages."""
+    test(session, LOCKSTEP, ["tests/lockstep"], "-n", "auto", "--dist=worksteal", "-m", QUICK)
+
+
+@nox.session
+def template(session: nox.Session) -> None:
+    """The template: its documents and workflows, and the stories of Lockstep with the example product."""
+    only_in_the_template(session)
+    paths = ["tests/template", "tests/stories"]
+    test(session, EVERYTHING, paths, "-n", "auto", "--dist=worksteal", "-m", QUICK)
 
 
 @nox.session
 def engine(session: nox.Session) -> None:
     """The image and the swarm, on a real Docker engine; fails without one."""
-    install(session, "dev")
-    session.run("pytest", "-m", "engine", *session.posargs)
+    only_in_the_template(session)
+    test(session, EVERYTHING, APART, "-m", "engine")
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """The stories for long: 20 deploys and 20 rollbacks, a hundred thousand requests, a kill at every step."""
-    install(session, "dev")
-    session.run(
-        "pytest",
-        "-m",
-        "engine or server",
-        "-s",
-        *(session.posargs or ["tests/stories"]),
-        env={"LOCKSTEP_SOAK": "1"},
-    )
+    only_in_the_template(session)
+    test(session, EVERYTHING, ["tests/stories"], "-m", "engine or server", "-s", LOCKSTEP_SOAK="1")
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """A hundred kills, cuts and frozen processes under load; LOCKSTEP_SEED replays those of a run before."""
-    install(session, "dev")
-    session.run("pytest", "-s", "tests/stories/test_chaos.py", *session.posargs, env={"LOCKSTEP_SOAK": "1"})
+    only_in_the_template(session)
+    test(session, EVERYTHING, ["tests/stories/test_chaos.py"], "-s", LOCKSTEP_SOAK="1")
 
 
 @nox.session
 def attacks(session: nox.Session) -> None:
     """Every attack that docs/attacks.md lists; needs a Docker engine."""
-    install(session, "dev")
-    tests = re.findall(r"`(tests/\S+::\w+)`", Path("docs/attacks.md").read_text(encoding="utf-8"))
-    if not tests:
+    only_in_the_template(session)
+    listed = re.findall(r"`(tests/\S+::\w+)`", Path("docs/attacks.md").read_text(encoding="utf-8"))
+    if not listed:
         session.error("docs/attacks.md lists none")  # pytest would run all there is
-    session.run("pytest", *tests, *session.posargs)
+    test(session, EVERYTHING, listed)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against other loaders and an empty tasks.py; fails when a bound is broken."""
-    install(session, "dev", "bench")
+    only_in_the_template(session)
+    install(session, [*EVERYTHING, "requirements/bench.txt"])
     session.run("python", "-m", "bench", *session.posargs)
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
     """The gates' own cases through the gates and their peers; writes docs/peers.md."""
-    install(session, "dev", "bench")
+    only_in_the_template(session)
+    install(session, [*EVERYTHING, "requirements/bench.txt"])
     session.run("python", "-m", "bench.peers", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def guarantees(session: nox.Session) -> None:
     """Run what proves each promise of the README and write docs/guarantees.md; words choose by command."""
+    only_in_the_template(session)
     session.run(sys.executable, "-m", "bench.guarantees", *session.posargs)
 
 
@@ -162,19 +203,16 @@ def guarantees(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Bring the lock files in line with the .in files; `-- --upgrade` renews everything that they pin."""
     words = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
-    for name in ("services", "dev", "bench"):  # what the image holds decides for the other two
-        same = [] if name == "services" else ["-c", str(LOCKS / "services.txt")]
-        where = [*same, "-o", str(LOCKS / f"{name}.txt"), str(LOCKS / f"{name}.in")]
-        session.run(
-            sys.executable,
-            "-m",
-            "uv",
-            *words.split(),
-            "--no-emit-index-url",
-            *session.posargs,
-            *where,
-            external=True,
-        )
+    of_the_image, of_ci = "requirements/services", "ci/requirements"  # each decides for those that stand on it
+    stands_on = {of_ci: "", "requirements/lockstep": of_ci, of_the_image: ""}
+    stands_on |= {f"requirements/{name}": of_the_image for name in ("local", "dev", "bench")}
+    for name, base in stands_on.items():
+        if not Path(f"{name}.in").exists():
+            continue
+        same = ["-c", f"{base}.txt"] if base else []
+        where = [*same, "-o", f"{name}.txt", f"{name}.in"]
+        uv = [sys.executable, "-m", "uv", *words.split(), "--no-emit-index-url"]
+        session.run(*uv, *session.posargs, *where, external=True)
 
 
 @nox.session(venv_backend="none")

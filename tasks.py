@@ -202,10 +202,10 @@ def deploy(
 
     here = repo.here()
     name = arguments.environment(here, env)
-    wish = deploy.Wish(sha=sha, force=force, yes=yes)
+    options = deploy.Options(sha=sha, force=force, yes=yes)
     if plan:
-        raise SystemExit(delivery.planned(here, name, wish))
-    delivery.deployed(cli.follow(deploy.run(here, name, wish)))
+        raise SystemExit(delivery.planned(here, name, options))
+    delivery.deployed(cli.follow(deploy.run(here, name, options)))
 
 
 @command
@@ -219,10 +219,10 @@ def promote(
     from ci.ground import repo
 
     here = repo.here()
-    wish = deploy.Wish(sha=sha, promote=True, force=force, yes=yes)
+    options = deploy.Options(sha=sha, promote=True, force=force, yes=yes)
     if plan:
-        raise SystemExit(delivery.planned(here, to, wish))
-    cli.follow(deploy.run(here, to, wish))
+        raise SystemExit(delivery.planned(here, to, options))
+    cli.follow(deploy.run(here, to, options))
 
 
 @command
@@ -250,8 +250,8 @@ def rotate(  # noqa: PLR0917, invoke makes options of them
     from ci.ground import repo
     from ci.rotation import rotate
 
-    wish = rotate.Wish(yes=yes, commit=commit, leaked=leaked)
-    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, wish))
+    options = rotate.Options(yes=yes, commit=commit, leaked=leaked)
+    cli.follow((rotate.abort if abort else rotate.run)(repo.here(), env, key, options))
 
 
 @command
@@ -302,8 +302,8 @@ def unlock(_context: Context, env: str) -> None:
     from ci.delivery import engines
     from ci.ground import repo
 
-    here = repo.here()
-    console.done("unlocked", engines.of(here, env).unlock(here, env))
+    with engines.open(repo.here(), env) as engine:
+        console.done("unlocked", engine.unlock())
 
 
 @command
@@ -334,8 +334,9 @@ def logs(_context: Context, env: str | None = None, service: str = "", follow: b
 
     here = repo.here()
     name = arguments.environment(here, env)
-    for line in engines.of(here, name).logs(here, name, service or None, follow=follow):
-        console.say(line)
+    with engines.open(here, name) as engine:
+        for line in engine.logs(service or None, follow=follow):
+            console.say(line)
 
 
 @command
@@ -348,11 +349,11 @@ def stop(_context: Context, env: str | None = None, purge: bool = False, yes: bo
 
     here = repo.here()
     name = arguments.environment(here, env)
-    engine = engines.of(here, name)
-    if here.environments.by_name[name].protected and not yes:
-        cli.follow(confirm.typed(name, f"{name} is protected"))
-    with engine.lock(here, name):
-        console.done("stopped", engine.stop(here, name, purge=purge))
+    with engines.open(here, name) as engine:
+        if here.environments.by_name[name].protected and not yes:
+            cli.follow(confirm.typed(name, f"{name} is protected"))
+        with engine.lock():
+            console.done("stopped", engine.stop(purge=purge))
 
 
 namespace = Collection()

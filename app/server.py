@@ -21,7 +21,7 @@ CAUTION = [
     ("Cache-Control", "no-store"),
     ("Referrer-Policy", "no-referrer"),
 ]
-KEEP_ALIVE_SECONDS = 75  # longer than the edge keeps an idle connection, so that the edge is who ends it
+KEEP_ALIVE_SECONDS = 75  # longer than the proxy keeps an idle connection, so that the proxy ends it
 
 
 class Draining:

@@ -12,13 +12,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bench.measure import Row
 from ci import cli
 from ci.cli import console
 from ci.delivery import engines, smoke
-from ci.ground import repo
+from ci.ground import events, repo
+from ci.ground.events import Events
 from ci.rotation import providers, rotate
 from tests import checkouts
 from tests.checkouts import Clone
@@ -108,13 +109,13 @@ class Clock:
 
     def within(self, step: rotate.Step) -> rotate.Step:
         """Return the same step, to which is noted what happens in it."""
-        work = self.timed(ALL, step)
 
-        def run(rotation: rotate.Rotation) -> str:
-            self.step = step.__name__
-            told: str = work(rotation)
+        def run(rotation: rotate.Rotation) -> Events[str]:
+            self.step, start = step.__name__, time.monotonic()
+            text = yield from events.result(step(rotation))
+            self.seconds[self.step, ALL] += time.monotonic() - start
             self.step = STEPS[0]
-            return told
+            return text
 
         run.__name__ = step.__name__
         return run
@@ -132,18 +133,25 @@ class Timed:
 
     def __getattr__(self, name: str) -> Any:
         """Return what the module has."""
-        found = getattr(self._module, name)
-        return self._clock.timed(self._whose, found) if callable(found) else found
+        attribute = getattr(self._module, name)
+        return self._clock.timed(self._whose, attribute) if callable(attribute) else attribute
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it open: the process ends."""
 
 
 def main() -> None:
     """Rotate a key of the `local` of this checkout, and print the seconds as JSON."""
-    clock, provider, engine = Clock(), providers.of, engines.of
+    clock, provider, engine = Clock(), providers.of, engines.open
     providers.of = lambda name: Timed(provider(name), PROVIDER, clock)
-    engines.of = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
+    engines.open = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
     smoke.send = clock.timed(ENGINE, smoke.send)
     rotate.STEPS = tuple(map(clock.within, rotate.STEPS))
-    cli.follow(rotate.run(repo.here(), repo.here().environments.default, sys.argv[1], rotate.Wish()))
+    here = repo.here()
+    cli.follow(rotate.run(here, here.environments.default, sys.argv[1], rotate.Options()))
     console.say(json.dumps(clock.spent()))
 
 

@@ -1,6 +1,6 @@
-"""What a service may know: `config.load(service)` reads the environment against schema.yaml.
+"""What a service may know: `runtime.load(service)` reads the environment by the rules that the schema has.
 
-Importing this costs what Cerberus and PyYAML cost; nothing is read before `load` is called.
+Standard library only. Nothing is read before `load` is called.
 """
 
 from runtime.loader import Config, ConfigError, load

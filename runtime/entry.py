@@ -13,7 +13,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from ci.ground import schema
+from runtime.keys import SERVICES
 from runtime.loader import ConfigError
 
 USAGE_ERROR = 64  # sysexits.h EX_USAGE
@@ -48,9 +48,8 @@ def main(arguments: list[str]) -> int:
     bundle = None
     if arguments[:1] == ["--bundle"] and arguments[1:]:
         bundle, arguments = arguments[1], arguments[2:]
-    services = schema.parse()["services"]
-    if not arguments or arguments[0] not in services:
-        return _fail(f"name a service, one of {', '.join(services)}", USAGE_ERROR)
+    if not arguments or arguments[0] not in SERVICES:
+        return _fail(f"name a service, one of {', '.join(SERVICES)}", USAGE_ERROR)
     harden()
     try:
         if bundle is not None:
@@ -58,7 +57,7 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError) as error:
         return _fail(f"the bundle cannot be read, {error}", CONFIG_ERROR)
     service, *rest = arguments
-    module = rest[0] if rest else services[service]["module"]
+    module = rest[0] if rest else SERVICES[service]
     sys.argv[1:] = rest[1:]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

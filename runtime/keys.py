@@ -1,10 +1,190 @@
-"""Generated from schema.yaml by `python -m ci.ground.generate`."""
+"""Generated from config/schema.yaml by `python -m ci.ground.generate`."""
 
-from runtime.secret import Secret
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.secret import Secret
+
+SERVICES: dict[str, str] = {"api": "app", "worker": "worker"}
+KEYS: dict[str, dict[str, Any]] = {
+    "ENVIRONMENT": {
+        "services": ("api", "worker"),
+        "type": "string",
+        "regex": "[a-z][a-z0-9-]*",
+    },
+    "DATABASE_URL": {
+        "services": ("api", "worker"),
+        "secret": True,
+        "type": "string",
+        "url": ("postgresql",),
+    },
+    "DATABASE_POOL_SIZE": {
+        "services": ("api", "worker"),
+        "type": "integer",
+        "min": 1,
+        "max": 200,
+        "default": 10,
+    },
+    "DATABASE_TIMEOUT_SECONDS": {
+        "services": ("api", "worker"),
+        "type": "float",
+        "min": 0.1,
+        "max": 60,
+        "default": 5.0,
+    },
+    "REDIS_URL": {
+        "services": ("api", "worker"),
+        "secret": True,
+        "type": "string",
+        "url": ("redis", "rediss"),
+    },
+    "API_TOKENS": {
+        "services": ("api",),
+        "secret": True,
+        "type": "string",
+        "regex": "((read|submit):)?[A-Za-z0-9_-]{24,}(,((read|submit):)?[A-Za-z0-9_-]{24,})*",
+    },
+    "PUBLIC_BASE_URL": {
+        "services": ("api",),
+        "type": "string",
+        "url": ("http", "https"),
+    },
+    "API_CONCURRENCY": {
+        "services": ("api",),
+        "type": "integer",
+        "min": 1,
+        "max": 10000,
+        "default": 128,
+    },
+    "RATE_PER_SECOND": {
+        "services": ("api",),
+        "type": "float",
+        "min": 0.1,
+        "max": 100000,
+        "default": 200.0,
+    },
+    "BACKLOG_MAX": {
+        "services": ("api",),
+        "type": "integer",
+        "min": 1,
+        "max": 10000000,
+        "default": 100000,
+    },
+    "LOG_LEVEL": {
+        "services": ("api", "worker"),
+        "type": "string",
+        "allowed": ("debug", "info", "warning", "error"),
+        "default": "info",
+    },
+    "LOG_FORMAT": {
+        "services": ("api", "worker"),
+        "type": "string",
+        "allowed": ("json", "text"),
+        "default": "json",
+    },
+    "SHUTDOWN_GRACE_SECONDS": {
+        "services": ("api", "worker"),
+        "type": "float",
+        "min": 1,
+        "max": 600,
+        "default": 30.0,
+    },
+    "WORKER_CONCURRENCY": {
+        "services": ("worker",),
+        "type": "integer",
+        "min": 1,
+        "max": 256,
+        "default": 4,
+    },
+    "DELIVERY_ATTEMPTS": {
+        "services": ("worker",),
+        "type": "integer",
+        "min": 1,
+        "max": 50,
+        "default": 16,
+    },
+    "DELIVERY_BACKOFF_SECONDS": {
+        "services": ("worker",),
+        "type": "float",
+        "min": 0.05,
+        "max": 3600,
+        "default": 2.0,
+    },
+    "DELIVERY_BACKOFF_MAX_SECONDS": {
+        "services": ("worker",),
+        "type": "float",
+        "min": 0.05,
+        "max": 86400,
+        "default": 900.0,
+    },
+    "DELIVERY_TIMEOUT_SECONDS": {
+        "services": ("worker",),
+        "type": "float",
+        "min": 0.1,
+        "max": 300,
+        "default": 10.0,
+    },
+    "RETENTION_DAYS": {
+        "services": ("worker",),
+        "type": "integer",
+        "min": 1,
+        "max": 3650,
+        "default": 30,
+    },
+    "SMS_PROVIDER": {
+        "services": ("worker",),
+        "type": "string",
+        "allowed": ("sandbox", "twilio"),
+    },
+    "SMS_PROVIDER_URL": {
+        "services": ("worker",),
+        "type": "string",
+        "url": ("http", "https"),
+    },
+    "SMS_PROVIDER_ACCOUNT": {
+        "services": ("worker",),
+        "type": "string",
+        "regex": "[A-Za-z0-9]{2,64}",
+    },
+    "SMS_PROVIDER_API_KEY": {
+        "services": ("worker",),
+        "secret": True,
+        "type": "string",
+        "regex": "[A-Za-z0-9]+:[A-Za-z0-9_-]{16,}",
+    },
+    "SMS_SENDER": {
+        "services": ("worker",),
+        "type": "string",
+        "regex": "(\\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11})",
+    },
+    "SMTP_HOST": {"services": ("worker",), "type": "string", "regex": "[A-Za-z0-9.-]+"},
+    "SMTP_PORT": {"services": ("worker",), "type": "integer", "min": 1, "max": 65535},
+    "SMTP_TLS": {
+        "services": ("worker",),
+        "type": "string",
+        "allowed": ("starttls", "tls", "off"),
+        "default": "starttls",
+    },
+    "SMTP_USERNAME": {"services": ("worker",), "type": "string"},
+    "SMTP_PASSWORD": {
+        "services": ("worker",),
+        "secret": True,
+        "type": "string",
+        "minlength": 8,
+    },
+    "SMTP_SENDER": {
+        "services": ("worker",),
+        "type": "string",
+        "regex": "[^@\\s]+@[^@\\s]+",
+    },
+}
 
 
 class Keys:
-    """The attribute of each key and its type; which of them are there depends on the service."""
+    """The attribute of each key and its type; a config has those of its own service."""
 
     environment: str
     database_url: Secret

@@ -1,12 +1,20 @@
 """The one way in: a service's keys from the environment, checked, typed, frozen."""
 
-import os
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from __future__ import annotations
 
-from ci.ground import schema as schemas
-from runtime.keys import Keys
+import os
+
+from runtime import rules
 from runtime.secret import Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, NoReturn
+
+    from runtime.keys import Keys
+else:
+    Keys = object  # ci imports this module, and must run where runtime/keys.py is missing or broken
 
 NEAR = 0.86  # a name of ten letters with one dropped, doubled or swapped scores above this
 
@@ -49,37 +57,51 @@ def load(service: str, environ: Mapping[str, str] = os.environ) -> Config:
     Only keys that name the service are read. Types are strict (`true`/`false`, decimal numbers). Raises
     ConfigError with every problem at once, names only; a name that is nearly right is pointed out.
     """
-    schema = schemas.build(schemas.parse())
-    if service not in schema.services:
-        raise ConfigError(service, [f"{service} is no service, those are {', '.join(schema.services)}"])
+    from runtime.keys import KEYS, SERVICES  # noqa: PLC0415, as for Keys above
+
+    if service not in SERVICES:
+        raise ConfigError(service, [f"{service} is no service, those are {', '.join(SERVICES)}"])
     values: dict[str, Any] = {}
     problems: list[str] = []
-    for key in schema.of(service):
-        text = environ.get(key.name)
-        if text is None:
-            other = near(key.name, (one for one in environ if one not in schema.keys))
-            if key.required or other:
-                hint = f", {other} is set, did you mean {key.name}?" if other else ""
-                problems.append(f"{key.name} is not set{hint}")
-            else:
-                values[key.name] = key.rules["default"]
-        elif problem := ("is not UTF-8" if _broken(text) else key.problem(text)):
-            problems.append(f"{key.name} {problem}")
+    for name, key in KEYS.items():
+        if service not in key["services"]:
+            continue
+        text = environ.get(name)
+        problem = _absence(name, key, environ) if text is None else _problem(key, text)
+        if problem:
+            problems.append(f"{name} {problem}")
         else:
-            values[key.name] = Secret(text) if key.secret else key.parse(text)
+            values[name] = key["default"] if text is None else _value(key, text)
     if problems:
         raise ConfigError(service, problems)
     return Config(service, values)
-
-
-def _broken(text: str) -> bool:
-    """Whether bytes that are no UTF-8 came through as lone surrogates."""
-    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def near(name: str, others: Iterable[str]) -> str | None:
     """Return the one of the others that is nearly this name, if there is one."""
     import difflib  # noqa: PLC0415, only what fails pays for it
 
-    found = difflib.get_close_matches(name, list(others), n=1, cutoff=NEAR)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(name, list(others), n=1, cutoff=NEAR)
+    return matches[0] if matches else None
+
+
+def _absence(name: str, key: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    """Say why a key may not be absent: it has no default, or a variable's name is a slip of its name."""
+    from runtime.keys import KEYS  # noqa: PLC0415, as for Keys above
+
+    slip = near(name, (variable for variable in environ if variable not in KEYS))
+    if slip:
+        return f"is not set, {slip} is set, did you mean {name}?"
+    return None if "default" in key else "is not set"
+
+
+def _value(key: Mapping[str, Any], text: str) -> Any:
+    return Secret(text) if key.get("secret") else rules.parse(key["type"], text)
+
+
+def _problem(key: Mapping[str, Any], text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 are lone surrogates in os.environ
+        return "is not UTF-8"
+    return rules.problem(key, text)

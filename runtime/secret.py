@@ -1,6 +1,10 @@
 """A string that never shows itself by accident."""
 
-from typing import Any, Self
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 MASK = "***"
 
@@ -37,7 +41,7 @@ class Secret:
     def __hash__(self) -> int:
         return hash((Secret, self.__value))
 
-    def __reduce__(self) -> tuple[type["Secret"], tuple[str]]:
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, (MASK,)
 
     def __copy__(self) -> Self:

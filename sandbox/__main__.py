@@ -17,9 +17,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from ci import cli
-from ci.ground import errors
 from sandbox.api import Sandbox, app
+from sandbox.errors import StartError
 from sandbox.keys import Keys
 from sandbox.smtp import Sink
 
@@ -36,16 +35,20 @@ def main() -> None:
     # Uvicorn and aiosmtpd speak up for errors only: at lower levels aiosmtpd logs what is said in a session.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.ERROR)
     log.setLevel(logging.INFO)
-    with cli.reported():
+    try:
         given = values(sys.stdin.read())
         sandbox = Sandbox(Keys(options.state))
-        name, _, secret = given["SMS_PROVIDER_API_KEY"].partition(":")
-        sandbox.keys.add(name, secret)
-        if not sandbox.keys.admits(name, secret):
-            log.warning("key %s of the environment was revoked, or has another secret", name)
         sink = Sink(sandbox.inbox, given["SMTP_USERNAME"], given["SMTP_PASSWORD"])
         http = socket.socket(fileno=options.fd) if options.fd is not None else listen(options.port)
-        asyncio.run(serve(app(sandbox, options.host), sink, http, listen(options.smtp_port)))
+        mail = listen(options.smtp_port)
+    except StartError as error:
+        sys.stderr.write(f"error: {error}\nhint: {error.hint}\n")
+        raise SystemExit(error.code) from None
+    name, _, secret = given["SMS_PROVIDER_API_KEY"].partition(":")
+    sandbox.keys.add(name, secret)
+    if not sandbox.keys.admits(name, secret):
+        log.warning("key %s of the environment was revoked, or has another secret", name)
+    asyncio.run(serve(app(sandbox, options.host), sink, http, mail))
 
 
 def arguments() -> argparse.Namespace:
@@ -60,7 +63,7 @@ def arguments() -> argparse.Namespace:
 
 
 def values(text: str) -> Mapping[str, str]:
-    """Return what came on stdin; ConfigurationError unless it is whole."""
+    """Return what came on stdin; StartError unless it is complete."""
     try:
         given = json.loads(text)
         whole = all(isinstance(given[name], str) for name in NEEDED) and ":" in given["SMS_PROVIDER_API_KEY"]
@@ -68,17 +71,17 @@ def values(text: str) -> Mapping[str, str]:
         whole = False
     if not whole:
         hint = f"give a JSON object of {', '.join(NEEDED)}; the API key is id:secret"
-        raise errors.ConfigurationError("what came on stdin is not what the sandbox needs", hint)
+        raise StartError("stdin does not hold what the sandbox needs", hint)
     return dict(given)
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that listens at a port; PortInUseError when it is taken."""
+    """Return a socket that listens at a port; StartError when it is in use."""
     try:
         listener = socket.create_server((HOST, port))
     except OSError:
         hint = "stop what listens there, or take another port in config/local.env"
-        raise errors.PortInUseError(f"port {port} cannot be had", hint) from None
+        raise StartError(f"port {port} is not available", hint) from None
     # asyncio does that for sockets that say their protocol, which this one does not: an answer would wait 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

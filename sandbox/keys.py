@@ -6,11 +6,12 @@ A plain SHA-256 is enough: the secrets are random, there is nothing to guess.
 import hashlib
 import hmac
 import json
+import os
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ci.ground import errors, files
+from sandbox.errors import StartError
 from sandbox.inbox import now
 
 
@@ -32,7 +33,7 @@ class Key:
 class Keys:
     """Every key there ever was: a revoked one stays known, so that it cannot come back.
 
-    Raises ConfigurationError when the file is damaged.
+    Raises StartError when the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +43,7 @@ class Keys:
             self._keys = {one["id"]: Key(**one) for one in kept}
         except (ValueError, KeyError, TypeError):
             hint = "remove it; the sandbox then knows the environment's own key alone"
-            raise errors.ConfigurationError(f"{path} is damaged", hint) from None
+            raise StartError(f"{path} is damaged", hint) from None
 
     def all(self) -> list[Key]:
         """Return the keys, oldest first."""
@@ -76,8 +77,18 @@ class Keys:
     def _put(self, key: Key) -> None:
         changed = {**self._keys, key.id: key}
         document = {"keys": [asdict(one) for one in changed.values()]}
-        files.replace(self._path, json.dumps(document, indent=1), mode=0o600)
+        _replace(self._path, json.dumps(document, indent=1))
         self._keys = changed
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one move, so that no reader sees half of it."""
+    beside = path.with_name(f".{path.name}.part")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
 
 
 def _hash(secret: str) -> str:

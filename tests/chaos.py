@@ -24,7 +24,7 @@ from tests import figures, services
 
 SEED = int(os.environ.get("LOCKSTEP_SEED") or secrets.randbelow(1_000_000))
 CLIENTS = 24  # each waits for its answer, for seconds where something is away
-AGAIN = (429, 502, 503, 504)  # two of them are an edge's words for no answer
+AGAIN = (429, 502, 503, 504)  # two of them are a proxy's words for no answer
 AGAIN_SECONDS = 0.2
 ROWS = "SELECT id::text, status, attempts FROM notifications"
 PATIENCE_SECONDS = 120  # for one message to be accepted, and for all of them to be sent

@@ -1,34 +1,50 @@
-"""Checkouts for tests to change: the schema, the environments and the plain files, and the real tools."""
+"""Checkouts for tests to change: of the project in tests/lockstep/project, and of this very repository."""
 
 import os
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
-from ci.ground import ports
+from ci.ground import generate, ports
 from ci.ground.repo import Repo
-from ci.ground.schema import Key
+from ci.ground.schema import Key, Schema
 from ci.sealing import init
 
 ROOT = Path(__file__).parents[1]
+PROJECT = "tests/lockstep/project"
+# What a machine needs to fetch packages as it does for the tests themselves.
+FETCHING = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@cache
+def schema() -> Schema:
+    """Return the schema of the project that Lockstep's tests use."""
+    return Repo(ROOT / PROJECT).schema
 
 
 def empty(folder: Path) -> Repo:
-    """Return a checkout of the template as it is before `inv init`."""
-    (folder / "config").mkdir(parents=True)
-    for file in (ROOT / "config").iterdir():
-        if file.suffix in (".env", ".yaml"):
-            shutil.copy(file, folder / "config")
+    """Return a checkout that has the project's config as it is before `inv init`, and nothing else."""
+    copy(project("config"), folder)
     (folder / ".tools").symlink_to(ROOT / ".tools")
     return Repo(folder)
+
+
+def generated(folder: Path) -> None:
+    """Write what is generated from a checkout's schema."""
+    read = Repo(folder).schema
+    for name, make in generate.FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(make(read))
 
 
 def value(environment: str, key: Key) -> str:
@@ -68,7 +84,7 @@ def initialised(folder: Path, *, post_quantum: bool = False) -> Repo:
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone of this tree as a newcomer has it, with ports, a home and a temp folder of its own.
+    """A clone as a newcomer has it, with ports, a home and a temp folder of its own.
 
     `printed` is what all of its commands said but `inv decrypt`, whose output is secret.
     """
@@ -105,20 +121,68 @@ class Clone:
         return done
 
     def environ(self) -> dict[str, str]:
-        """Return what a new user's shell holds."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": str(self.temp), "NO_COLOR": "1"}
+        """Return what a new user's shell holds; packages come from the cache of this machine."""
+        known = {name: os.environ[name] for name in FETCHING if name in os.environ}
+        known |= {"UV_SYSTEM_CERTS": "1", "UV_CACHE_DIR": _cache_of_packages()}
+        return known | {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temp),
+            "NO_COLOR": "1",
+        }
+
+
+@cache
+def _cache_of_packages() -> str:
+    done = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, check=True)
+    return done.stdout.decode().strip()
 
 
 def clone(folder: Path) -> Clone:
-    """Clone this tree, with what is not committed yet, and give it free ports; tools and packages are shared."""
+    """Clone this repository, with what is not committed yet; tools and packages are shared."""
+    return _cloned(folder, {name: ROOT / name for name in tracked()})
+
+
+def fixture(folder: Path) -> Clone:
+    """Clone a repository that holds Lockstep's managed files and the project that Lockstep's tests use."""
+    own = {name: ROOT / name for name in managed() if not name.startswith(".github/")}
+    return _cloned(folder, own | project(), generated)
+
+
+def project(*names: str) -> dict[str, Path]:
+    """Return the files of the project that Lockstep's tests use, or of some of its folders, by place.
+
+    Its plain values are called examples here: the sealing gate lets no env file lie outside of config/.
+    """
+    listed = tracked(*(f"{PROJECT}/{name}" for name in names or (".",)))
+    return {name.removeprefix(f"{PROJECT}/").removesuffix(".example"): ROOT / name for name in listed}
+
+
+def managed() -> list[str]:
+    """Return the files of this repository that Lockstep manages, as ci/managed.toml has it."""
+    document = tomllib.loads((ROOT / "ci/managed.toml").read_text())
+    return tracked(*document["managed"], *(f":(exclude){pattern}" for pattern in document["generated"]))
+
+
+def copy(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy files to their places below a folder."""
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / name)
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Return the files that git knows or would add, of this repository or below some places in it."""
+    words = ["git", "ls-files", "-coz", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def _cloned(folder: Path, files: Mapping[str, Path], finish: Callable[[Path], None] = lambda _: None) -> Clone:
+    """Commit files to a repository, clone it, and give the clone free ports."""
     origin, root = folder / "origin", folder / "clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).exists():
-            (origin / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, origin / name)
+    copy(files, origin)
+    finish(origin)
     git(origin, "init", "-q", "-b", "main")
     git(origin, "add", "-A")
     git(origin, "commit", "-qm", "the tree under test")

@@ -14,7 +14,9 @@ SCRIPT = """
 import os, random, signal, sys, threading
 from pathlib import Path
 from ci import cli
-from ci.delivery import deploy
+from ci.delivery import deploy, engines
+from tests.lockstep.delivery.fake import Fake
+engines.ENGINES["fake"] = lambda: Fake
 from ci.ground.repo import Repo
 root, name, sha, last = sys.argv[1:]
 def kill(_=None):
@@ -27,7 +29,7 @@ for step in deploy.STEPS:
     if step.__name__ == last:
         steps.append(kill)
 deploy.STEPS = tuple(steps)
-cli.follow(deploy.run(Repo(Path(root)), name, deploy.Wish(sha=sha)))
+cli.follow(deploy.run(Repo(Path(root)), name, deploy.Options(sha=sha)))
 """
 ROTATION = """
 import os, signal, sys
@@ -47,7 +49,7 @@ def around(step):
     run.__name__ = step.__name__
     return run
 rotate.STEPS = tuple(map(around, rotate.STEPS))
-cli.follow(rotate.run(repo.here(), name, key, rotate.Wish(yes=True, commit=True)))
+cli.follow(rotate.run(repo.here(), name, key, rotate.Options(yes=True, commit=True)))
 """
 
 

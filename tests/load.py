@@ -1,4 +1,4 @@
-"""Clients of three kinds that ask an edge hundreds of times a second: new connections, kept ones, slow ones."""
+"""Clients of three kinds that ask a proxy hundreds of times a second: new connections, kept ones, slow ones."""
 
 import http.client
 import itertools

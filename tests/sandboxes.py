@@ -1,12 +1,14 @@
 """A sandbox for tests: the real process, at free ports, with secrets of its own."""
 
 import json
+import os
 import secrets
 import smtplib
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from ci.ground import command, ports
+from ci.ground import ports
 
 ROOT = Path(__file__).parents[1]
 SENDER = "notify@lockstep.example"
@@ -32,7 +34,7 @@ class Sandbox:
     password: str
     state: Path
     log: Path
-    child: command.Detached
+    child: subprocess.Popen[bytes]
 
     def client(self, key: str | None = None, timeout: float = 10) -> httpx.Client:
         """Return a client of the provider's API with the sandbox's own key, or another."""
@@ -70,17 +72,24 @@ class Sandbox:
         return [one for one in messages if reference in (None, one["reference"])]
 
 
-def spawn(folder: Path, given: object, *arguments: str, **options: Any) -> command.Detached:
-    """Start a sandbox with anything at all on stdin."""
-    argv = [sys.executable, "-W", "error", "-m", "sandbox", *arguments]
-    return command.spawn(
-        [*argv, "--state", folder / "state.json"],
-        input=json.dumps(given).encode(),
-        log=folder / "log",
-        cwd=folder,  # in ROOT it would be taken for that of the checkout's own local environment
-        env={"PYTHONPATH": str(ROOT)},
-        **options,
-    )
+def spawn(folder: Path, given: object, *arguments: str, pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    """Start a sandbox with anything at all on stdin; its output is appended to `folder/log`."""
+    argv = [sys.executable, "-W", "error", "-m", "sandbox", *arguments, "--state", str(folder / "state.json")]
+    with (folder / "log").open("ab") as log:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=folder,  # in ROOT it would be taken for that of the checkout's own local environment
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            pass_fds=pass_fds,
+            start_new_session=True,  # an interrupted test ends it, not the terminal
+        )
+    assert child.stdin
+    with suppress(BrokenPipeError), child.stdin as pipe:
+        pipe.write(json.dumps(given).encode())
+    return child
 
 
 @contextmanager
@@ -105,7 +114,7 @@ def running(folder: Path, key: str | None = None, host: str = "") -> Iterator[Sa
         child.wait(10)
 
 
-def _wait(url: str, child: command.Detached, log: Path) -> None:
+def _wait(url: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and child.poll() is None:
         try:

@@ -20,12 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
-from sqlalchemy import make_url
 
-from ci.ground.schema import read
+from runtime.keys import Keys
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = read()
+SEALED = frozenset(name.upper() for name, kind in Keys.__annotations__.items() if "Secret" in str(kind))
 T = TypeVar("T")
 
 
@@ -76,7 +75,7 @@ def new_database(postgres_url: str) -> str:
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    return make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    return urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
 
 
 def numbered(redis_url: str, number: int) -> str:
@@ -95,7 +94,8 @@ def refused_url(url: str) -> str:
     """Return the same URL, but at a port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    return make_url(url).set(port=port).render_as_string(hide_password=False)
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
 
 
 def password(environ: Mapping[str, str], name: str) -> str:
@@ -108,7 +108,7 @@ def password(environ: Mapping[str, str], name: str) -> str:
 
 def start(service: str, *arguments: str, environ: Mapping[str, str], log: Path, fds: tuple[int, ...] = ()) -> Any:
     """Start `runtime.entry` as an engine does: plain values in the environment, sealed ones through stdin."""
-    sealed = {key.name for key in SCHEMA.keys.values() if key.secret} & environ.keys()
+    sealed = SEALED & environ.keys()
     plain = {name: value for name, value in environ.items() if name not in sealed}
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A project whose dev, staging and prod run on the swarm of this machine, and load upon its edge."""
+"""A project whose dev, staging and prod run on the swarm of this machine, and load upon its proxy."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Project:
 
     clone: checkouts.Clone
     name: str
-    edges: Mapping[str, int]
+    ports: Mapping[str, int]
     databases: Mapping[str, str]
     sandbox: Sandbox
 
@@ -94,8 +94,8 @@ class Project:
         return (self.clone.repo.root / path).read_text()
 
     def url(self, environment: str) -> str:
-        """Return where the edge of an environment answers."""
-        return f"http://127.0.0.1:{self.edges[environment]}"
+        """Return where the proxy of an environment answers."""
+        return f"http://127.0.0.1:{self.ports[environment]}"
 
     def service(self, environment: str, name: str) -> Any:
         """Return a service as the engine has it."""
@@ -161,7 +161,10 @@ def _configure(made: Project, provider: str) -> None:
     document = yaml.safe_load(made.read(path))
     for one in ENVIRONMENTS:
         about = document["environments"][one]
-        about |= {"edge": {"port": made.edges[one], "image": "haproxy:2.6-bookworm"}, "soak_minutes": 0}
+        about |= {
+            "swarm": {"proxy": {"port": made.ports[one], "image": "haproxy:2.6-bookworm"}},
+            "soak_minutes": 0,
+        }
     made.write(path, yaml.safe_dump(document, sort_keys=False))
     for one in ENVIRONMENTS:
         plain, _ = dotenv.parse(made.read(f"config/{one}.env").encode())

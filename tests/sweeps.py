@@ -12,6 +12,7 @@ from typing import IO
 from urllib.parse import quote, quote_plus, urlsplit
 
 from ci.gates.leaks import archives, objects
+from ci.ground.git import opened
 
 BATCH = 1000  # files of one call, for argv has an end
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -118,8 +119,8 @@ def _unpack_layer(layer: tarfile.TarFile, into: IO[bytes]) -> None:
 
 def unpack_git(root: Path, into: IO[bytes]) -> None:
     """Write every object of a repository, packed or loose, reachable or not."""
-    git = objects.opened(root)
-    every = git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
-    for _, _, data in objects.contents(git, every):
+    source = opened(root)
+    every = source("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
+    for _, _, data in objects.contents(source, every):
         into.write(data + b"\n")
         unpack(data, into)

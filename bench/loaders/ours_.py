@@ -1,4 +1,4 @@
-"""config.load, as the worker calls it."""
+"""runtime.load, as the worker calls it."""
 
 import runtime
 

@@ -7,17 +7,17 @@ from ci.cli import console
 from ci.delivery import deploy as deploys
 from ci.delivery import drift as drifts
 from ci.delivery import engines
-from ci.delivery.deploy import Deploy, Wish
+from ci.delivery.deploy import Deploy, Options
 from ci.delivery.release import UNFINISHED, current
 from ci.ground import errors
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 
 CHANGES = 3  # the exit code of a plan that has something to do
 
 
 def deployed(deploy: Deploy) -> None:
     """Say what was delivered, and where to look."""
-    if deploy.name != LOCAL:
+    if not deploy.verified:
         return
     for one in deploy.deliveries:
         console.say(f"{one.channel:<5}  {one.to:<22}  delivered in {one.seconds:.2f} s")
@@ -25,13 +25,13 @@ def deployed(deploy: Deploy) -> None:
     console.say()
     console.say(f"inbox   {plain['SMS_PROVIDER_URL']}/")
     console.say(f"api     {plain['PUBLIC_BASE_URL']}/docs")
-    console.say("token   inv decrypt --env=local | grep API_TOKENS")
+    console.say(f"token   inv decrypt --env={deploy.name} | grep API_TOKENS")
     console.say("next    inv status, inv logs --follow, inv stop")
 
 
-def planned(repo: Repo, name: str, wish: Wish) -> int:
+def planned(repo: Repo, name: str, options: Options) -> int:
     """Show what a deploy would change and return the exit code: 0 nothing, 3 changes."""
-    plan = deploys.preview(repo, name, wish)
+    plan = deploys.preview(repo, name, options)
     for line in plan.lines():
         console.say(line)
     return 0 if plan.idle else CHANGES
@@ -39,18 +39,12 @@ def planned(repo: Repo, name: str, wish: Wish) -> int:
 
 def status(repo: Repo, name: str) -> None:
     """Show the current release and its replicas; NotRunningError when there are none."""
-    engine = engines.of(repo, name)
-    replicas = engine.replicas(repo, name)
-    if not replicas:
-        raise errors.NotRunningError(f"{name} does not run", f"inv deploy --env={name} starts it")
-    history = engine.history(repo, name)
-    if release := current(history):
-        console.say(f"{name}: release {release.number}, {release.sha}, by {release.who} at {release.when}")
-    if history and history[-1].result == UNFINISHED:
-        console.say(f"release {history[-1].number} is not finished: under way, or cut off; a deploy puts it right")
-    console.table(
-        ["service", "release", "health", "process", "address", "up"],
-        [
+    with engines.open(repo, name) as engine:
+        replicas = engine.replicas()
+        if not replicas:
+            raise errors.NotRunningError(f"{name} does not run", f"inv deploy --env={name} starts it")
+        history = engine.history()
+        rows = [
             [
                 one.service,
                 str(one.release or "-"),
@@ -60,13 +54,19 @@ def status(repo: Repo, name: str) -> None:
                 f"{time.time() - one.since:.0f} s",
             ]
             for one in replicas
-        ],
-    )
+        ]
+    if release := current(history):
+        console.say(f"{name}: release {release.number}, {release.sha}, by {release.who} at {release.when}")
+    if history and history[-1].result == UNFINISHED:
+        number = history[-1].number
+        console.say(f"release {number} is not finished: under way, or interrupted; a deploy completes it")
+    console.table(["service", "release", "health", "process", "address", "up"], rows)
 
 
 def history(repo: Repo, name: str) -> None:
     """Show the releases, the newest first."""
-    past = engines.of(repo, name).history(repo, name)
+    with engines.open(repo, name) as engine:
+        past = engine.history()
     now = current(past)
     console.table(
         ["release", "image", "config", "result", "when", "who", "why"],
@@ -93,21 +93,21 @@ def drift(repo: Repo, name: str) -> int:
     for line in found.behind:
         console.say(f"HEAD differs: {line}")
     if not found.by_hand:
-        console.say(f"{name}: all that runs is as release {found.release} says")
+        console.say(f"{name}: no drift from release {found.release}")
     return 1 if found.by_hand else 0
 
 
 def once(repo: Repo, name: str, service: str, line: str) -> int:
     """Run a module with a service's environment, show what it printed, and return its exit code."""
-    engine = engines.of(repo, name)
-    release = current(engine.history(repo, name))
-    if release is None:
-        raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
-    if service not in release.services:
-        raise errors.UsageError(f"no service {service}", f"take one of {', '.join(release.services)}")
-    if not line:
-        raise errors.UsageError("no module to run", f"inv run --env={name} -- model.migrate")
-    code, lines = engine.run(repo, release, service, shlex.split(line))
+    with engines.open(repo, name) as engine:
+        release = current(engine.history())
+        if release is None:
+            raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
+        if service not in release.services:
+            raise errors.UsageError(f"no service {service}", f"take one of {', '.join(release.services)}")
+        if not line:
+            raise errors.UsageError("no module to run", f"inv run --env={name} -- model.migrate")
+        code, lines = engine.run(release, service, shlex.split(line))
     for one in lines:
         console.say(one)
     return code

@@ -13,14 +13,14 @@ from ci.delivery import smoke as smokes
 from ci.delivery.release import HEALTHY, Image, Release, current
 from ci.ground import errors, events, git
 from ci.ground.events import Events, Line
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.sealing import environment as environments
 from ci.sealing import init
 from runtime import Secret
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What was asked for.
 
     `sha` names a commit's image, which a promotion must find in the environment before; `force` says why it may
@@ -53,6 +53,11 @@ class Deploy:
     recorded: bool = False
     deliveries: list[smokes.Delivery] = field(default_factory=list)
 
+    @property
+    def verified(self) -> bool:
+        """Whether it ends by sending messages."""
+        return self.repo.environments.by_name[self.name].verify
+
 
 LAST_LINES = 15
 Text = str | None  # what a step reports; None where there is nothing to report
@@ -61,15 +66,15 @@ Step = Callable[[Deploy], Text | Events[Text]]
 
 def lock(deploy: Deploy) -> None:
     """Hold the environment against other deploys."""
-    deploy.held.enter_context(deploy.engine.lock(deploy.repo, deploy.name))
+    deploy.held.enter_context(deploy.engine.lock())
 
 
 def plan(deploy: Deploy) -> Events[None]:
     """Make the release, and show what it would change."""
-    before = deploy.engine.history(deploy.repo, deploy.name)
-    deploy.plan = _plan(deploy.repo, deploy.name, deploy.engine, before, deploy.make)
+    before = deploy.engine.history()
+    deploy.plan = _plan(deploy.repo, deploy.engine, before, deploy.make)
     deploy.release, deploy.database = deploy.plan.after, before[-1].lives_with if before else ()
-    if deploy.name != LOCAL:
+    if deploy.engine.versioned:
         yield from map(Line, deploy.plan.lines())
 
 
@@ -86,17 +91,17 @@ def decrypt(deploy: Deploy) -> str:
     return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
 
-def prepare(deploy: Deploy) -> str:
+def prepare(deploy: Deploy) -> str | Events[str]:
     """Clear away what a killed deploy left, claim the number, bring up what the services stand on."""
     deploy.begun = True
-    return deploy.engine.prepare(deploy.repo, deploy.release, deploy.sealed)
+    return deploy.engine.prepare(deploy.release, deploy.sealed)
 
 
 def migrate(deploy: Deploy) -> str:
     """Bring the database to this release's revision."""
     was, deploy.database = deploy.database, deploy.release.lives_with
     try:
-        deploy.engine.migrate(deploy.repo, deploy.release, deploy.sealed)
+        deploy.engine.migrate(deploy.release, deploy.sealed)
     except errors.MigrationError:
         deploy.database = migrations.failed(deploy.release, was)
         raise
@@ -105,38 +110,38 @@ def migrate(deploy: Deploy) -> str:
 
 def apply(deploy: Deploy) -> str:
     """Start the release beside what runs."""
-    deploy.replicas = deploy.engine.apply(deploy.repo, deploy.release, deploy.sealed)
+    deploy.replicas = deploy.engine.apply(deploy.release, deploy.sealed)
     return f"{', '.join(deploy.release.services)} of release {deploy.release.number} started"
 
 
 def wait(deploy: Deploy) -> str:
     """Wait until every replica is healthy."""
-    deploy.engine.wait(deploy.repo, deploy.release, deploy.replicas)
+    deploy.engine.wait(deploy.release, deploy.replicas)
     return "every replica is ready"
 
 
 def smoke(deploy: Deploy) -> str | None:
-    """Ask the edge, as a client would, until it answers with this release alone."""
+    """Ask the proxy, as a client would, until it answers with this release alone."""
     try:
         return _answers(deploy, deploy.release)
     except errors.SmokeError as error:
         said: list[str] = []
-        with suppress(errors.LockstepError):  # what is known of the edge must not hide that it does not answer
-            said = list(deploy.engine.logs(deploy.repo, deploy.name, "edge", follow=False))
+        with suppress(errors.LockstepError):  # what is known of the proxy must not hide that it does not answer
+            said = list(deploy.engine.logs("proxy", follow=False))
         raise errors.SmokeError(str(error), error.hint, said[-LAST_LINES:]) from None
 
 
 def record(deploy: Deploy) -> str:
     """Make it the current release; what ran before drains and leaves."""
     deploy.release = replace(deploy.release, result=HEALTHY, ended=releases.now())
-    deploy.engine.record(deploy.repo, deploy.release)
+    deploy.engine.record(deploy.release)
     deploy.recorded = True
     return f"release {deploy.release.number} is the current one"
 
 
-def prove(deploy: Deploy) -> str | None:
-    """Send one SMS and one e-mail through the api of `local`, and see both arrive; others would reach people."""
-    if deploy.name != LOCAL:
+def verify(deploy: Deploy) -> str | None:
+    """Send one SMS and one e-mail through the api, and see both arrive, where messages reach no person."""
+    if not deploy.verified:
         return None
     deploy.deliveries = smokes.send(deploy.release.plain, deploy.sealed["API_TOKENS"])
     return f"{len(deploy.deliveries)} messages, sent through the api, arrived"
@@ -158,79 +163,89 @@ STEPS: tuple[Step, ...] = (
     wait,
     smoke,
     record,
-    prove,
+    verify,
     unlock,
 )
-BACK: tuple[Step, ...] = tuple(step for step in STEPS if step not in (decrypt, migrate, prove))
+BACK: tuple[Step, ...] = tuple(step for step in STEPS if step not in (decrypt, migrate, verify))
 
 
-def run(repo: Repo, name: str, wish: Wish) -> Events[Deploy]:
+def run(repo: Repo, name: str, options: Options) -> Events[Deploy]:
     """Deploy, or promote, an environment and return what was done."""
-    return (
-        yield from _walk(STEPS, Deploy(repo, name, forward(repo, name, wish), wish.yes, engines.of(repo, name)))
-    )
+    with engines.open(repo, name) as engine:
+        made = Deploy(repo, name, forward(repo, name, engine, options), options.yes, engine)
+        return (yield from _walk(STEPS, made))
 
 
 def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Events[Deploy]:
     """Restore image and config of an old release and return what was done."""
-    engine = engines.of(repo, name)
-    if name == LOCAL:
-        raise errors.UsageError("local runs what stands in the working tree", "git checkout, then inv deploy")
-    made = Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine)
-    return (yield from _walk(BACK, made))
+    with engines.open(repo, name) as engine:
+        if not engine.versioned:
+            hint = f"git checkout, then inv deploy --env={name}"
+            raise errors.UsageError(f"{name} runs the working tree, not an image", hint)
+        made = Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine)
+        return (yield from _walk(BACK, made))
 
 
-def preview(repo: Repo, name: str, wish: Wish) -> plans.Plan:
+def preview(repo: Repo, name: str, options: Options) -> plans.Plan:
     """Return what a deploy would change; it changes nothing, and needs no identity."""
-    engine = engines.of(repo, name)
-    return _plan(repo, name, engine, engine.history(repo, name), forward(repo, name, wish))
+    with engines.open(repo, name) as engine:
+        return _plan(repo, engine, engine.history(), forward(repo, name, engine, options))
 
 
-def forward(repo: Repo, name: str, wish: Wish) -> Callable[[Sequence[Release]], Release]:
+def forward(
+    repo: Repo, name: str, engine: engines.Engine, options: Options
+) -> Callable[[Sequence[Release]], Release]:
     """Return what makes the next release of the checkout's values and the image that was asked for."""
 
     def make(before: Sequence[Release]) -> Release:
-        if name == LOCAL:
+        if not repo.environments.by_name[name].in_git:
             init.own_values(repo, name)
-        elif git.sha(repo.root).endswith("-dirty"):
+        if engine.versioned and git.sha(repo.root).endswith("-dirty"):
             hint = "commit it: what is deployed can be found again in git"
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
-        image = _image(repo, name, wish, current(before))
-        made = releases.make(repo, name, image, plain, list(sealed), number=releases.following(before))
-        made = migrations.forward(replace(made, why=wish.force), before, migrations.of(repo, image.sha))
-        if wish.rotates:  # only now, for a reason has a migration go ahead that does not fit
-            made = replace(made, why=f"rotation of {wish.rotates}", rotates=wish.rotates)
+        image, number = _image(repo, name, engine, options, current(before)), releases.following(before)
+        made = releases.make(repo, name, image, plain, list(sealed), settings=engine.recorded, number=number)
+        made = migrations.forward(replace(made, why=options.force), before, migrations.of(repo, image.sha))
+        if options.rotates:  # only now, for a reason has a migration go ahead that does not fit
+            made = replace(made, why=f"rotation of {options.rotates}", rotates=options.rotates)
         return made
 
     return make
 
 
-def _image(repo: Repo, name: str, wish: Wish, runs: Release | None) -> Image:
+def _image(repo: Repo, name: str, engine: engines.Engine, options: Options, runs: Release | None) -> Image:
     """Choose the image: the one named, else what is promoted, else what runs, else HEAD's."""
     follows = repo.environments.by_name[name].follows
     mine = Image(runs.sha, runs.image) if runs else None
-    if wish.promote:
-        image = promote.image(repo, name, wish.sha)
-    elif wish.sha or not follows:
-        image = engines.of(repo, name).image(repo, name, wish.sha)
-    elif mine:
-        image = mine
-    else:
-        raise errors.RefusedError(f"nothing runs in {name}", f"inv promote --to={name} brings what {follows} runs")
-    if follows and image != mine and not wish.force:
-        promote.check(repo, name, image)
+    if options.promote:
+        with promote.leader(repo, name) as leader:
+            image = leader.image(options.sha)
+            if image != mine and not options.force:
+                leader.check(image)
+        return image
+    if not follows:
+        return engine.image(options.sha)
+    if not options.sha:
+        if mine is None:
+            raise errors.RefusedError(
+                f"nothing runs in {name}", f"inv promote --to={name} brings what {follows} runs"
+            )
+        return mine
+    image = engine.image(options.sha)
+    if image != mine and not options.force:
+        with promote.leader(repo, name) as leader:
+            leader.check(image)
     return image
 
 
 def _plan(
     repo: Repo,
-    name: str,
     engine: engines.Engine,
     before: Sequence[Release],
     make: Callable[[Sequence[Release]], Release],
 ) -> plans.Plan:
-    return plans.make(repo, current(before), make(before), engine.drift(repo, name))
+    return plans.make(repo, engine, current(before), make(before), engine.drift())
 
 
 def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
@@ -239,7 +254,7 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
         try:
             for each in steps:
                 yield from events.step(each.__name__, _about(each), partial(each, deploy))
-                if each is plan and deploy.plan.idle and deploy.name != LOCAL:
+                if each is plan and deploy.plan.idle and deploy.engine.versioned:
                     break
         except BaseException as error:
             if deploy.begun and not deploy.recorded:
@@ -249,20 +264,20 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
 
 
 def _undo(deploy: Deploy, why: str) -> None:
-    """Restore what ran before, the edge too; EngineError with both reasons when that fails, too."""
+    """Restore what ran before, the proxy included; EngineError with both reasons when that fails."""
     try:
-        deploy.engine.undo(deploy.repo, replace(deploy.release, lives_with=deploy.database), why)
-        if runs := current(deploy.engine.history(deploy.repo, deploy.name)):
-            with suppress(errors.SmokeError):  # that the edge is out of reach is not why it failed
+        deploy.engine.undo(replace(deploy.release, lives_with=deploy.database), why)
+        if runs := current(deploy.engine.history()):
+            with suppress(errors.SmokeError):  # that the proxy is out of reach is not why it failed
                 _answers(deploy, runs)
     except errors.LockstepError as fault:
-        hint = f"{fault.hint}; the next inv deploy --env={deploy.name} finishes or undoes it"
-        raise errors.EngineError(f"{why}; to put back what ran before failed, too: {fault}", hint) from None
+        hint = f"{fault.hint}; the next inv deploy --env={deploy.name} completes it or rolls it back"
+        raise errors.EngineError(f"{why}; rolling back also failed: {fault}", hint) from None
 
 
 def _answers(deploy: Deploy, release: Release) -> str | None:
-    """Ask the edge of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
-    url = deploy.engine.edge(deploy.repo, release)
+    """Ask the proxy of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
+    url = deploy.engine.url(release)
     return smokes.ask(url, release) if url else None
 
 

@@ -22,13 +22,17 @@ class Drift:
 
 def look(repo: Repo, name: str) -> Drift:
     """Compare what runs, its release and HEAD; NotRunningError when there is no release."""
-    engine = engines.of(repo, name)
-    release = current(engine.history(repo, name))
+    with engines.open(repo, name) as engine:
+        return _look(repo, name, engine)
+
+
+def _look(repo: Repo, name: str, engine: engines.Engine) -> Drift:
+    release = current(engine.history())
     if release is None:
         raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
     # The image is the one that runs: which one should is the business of deploy and promote.
     image = Image(release.sha, release.image)
     plain, sealed = environments.plain(repo, name), plan.sealed_lines(repo, name)
-    head = releases.make(repo, name, image, plain, list(sealed), number=release.number + 1)
-    behind = plan.changes(repo, release, head)
-    return Drift(release.number, engine.drift(repo, name), behind)
+    number, settings = release.number + 1, engine.recorded
+    head = releases.make(repo, name, image, plain, list(sealed), settings=settings, number=number)
+    return Drift(release.number, engine.drift(), plan.changes(repo, engine, release, head))

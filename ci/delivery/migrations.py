@@ -30,10 +30,11 @@ def of(repo: Repo, commit: str) -> list[Migration]:
     """Return a commit's migrations, the newest first; none when git does not know it."""
     try:
         files = git.committed(repo.root, commit, FOLDER)
-        sources = [text for _, text in git.contents(repo.root, [one.blob for one in files])]
+        sources = dict(git.contents(repo.root, [file.blob for file in files]))
     except GateError:
         return []
-    return order([parse(source.decode()) for source in sources])
+    named = [file for file in files if file.path.endswith(".py") and not file.path.endswith("/__init__.py")]
+    return order([parse(sources[file.blob].decode(), file.path) for file in named])
 
 
 def forward(made: Release, before: Sequence[Release], chain: Sequence[Migration]) -> Release:
@@ -65,7 +66,7 @@ def behind(made: Release, database: Sequence[str]) -> Release:
         raise errors.RefusedError(
             f"{made.sha} was written for revision {made.revision or 'unknown'} of the database, "
             f"which is at {database[0]} and has dropped what that needs",
-            f"take one of {', '.join(database)}, or mend forward",
+            f"take one of {', '.join(database)}, or fix forward",
         )
     return replace(made, lives_with=database)
 
@@ -75,15 +76,24 @@ def failed(made: Release, database: Sequence[str]) -> Sequence[str]:
     return [one for one in database if one in made.lives_with]
 
 
-def parse(source: str) -> Migration:
-    """Read one migration's file without running it."""
-    found: dict[str, Any] = {}
+def parse(source: str, path: str = "a migration") -> Migration:
+    """Read one migration's file without running it; RefusedError when it does not say its revision in plain words.
+
+    Alembic writes `revision = "…"` or, since 1.13, `revision: str = "…"`.
+    """
+    values: dict[str, Any] = {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in ("revision", "down_revision", "oldest") and isinstance(node.value, ast.Constant):
-                found[name] = node.value.value
-    return Migration(found.get("revision", ""), found.get("down_revision"), found.get("oldest"))
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        for target in targets:
+            if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
+                values[target.id] = value.value
+    if not isinstance(values.get("revision"), str) or "down_revision" not in values:
+        raise errors.RefusedError(
+            f"{path} does not say its revision and the one before it as plain text",
+            'write them as Alembic does: revision = "…" and down_revision = "…" or None',
+        )
+    return Migration(values["revision"], values["down_revision"], values.get("oldest"))
 
 
 def order(migrations: list[Migration]) -> list[Migration]:

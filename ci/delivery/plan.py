@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ci.delivery.engines import Engine
 from ci.delivery.release import Release, Service
-from ci.ground import command
+from ci.ground.git import Git
 from ci.ground.repo import Repo
 
 SEALED_LINE = re.compile(r"(?m)^([A-Z][A-Z0-9_]*)=(.*)$")
@@ -29,31 +30,31 @@ class Plan:
 
     def lines(self) -> Iterator[str]:
         """Yield what a person is shown."""
-        if self.idle:
-            yield f"{self.after.environment}: nothing to do, release {self.after.number - 1} is all that is wanted"
+        if self.before and self.idle:
+            yield f"{self.after.environment}: already up to date with release {self.before.number}"
             return
         now = f"release {self.before.number}" if self.before else "nothing"
         yield f"{self.after.environment}: {now} → release {self.after.number}"
         yield from (f"  {line}" for line in self.changes)
-        yield from (f"  drift: {line}, is put right" for line in self.drift)
+        yield from (f"  drift: {line}, is corrected" for line in self.drift)
         if self.asks:
             yield "  asks for the name of the environment, for it is protected"
 
 
-def make(repo: Repo, before: Release | None, after: Release, drift: Sequence[str]) -> Plan:
+def make(repo: Repo, engine: Engine, before: Release | None, after: Release, drift: Sequence[str]) -> Plan:
     """Return the plan of a deploy that makes `after` of `before`."""
-    lines = [*changes(repo, before, after), *_migration(before, after)]
+    lines = [*changes(repo, engine, before, after), *_migration(before, after)]
     return Plan(before, after, lines, drift, repo.environments.by_name[after.environment].protected)
 
 
-def changes(repo: Repo, before: Release | None, after: Release) -> list[str]:
+def changes(repo: Repo, engine: Engine, before: Release | None, after: Release) -> list[str]:
     """Compare two releases but for their migrations; secrets by name, from their ciphertext in git."""
     return [
         *_image(repo, before, after),
         *_plain(before.plain if before else {}, after.plain),
         *_sealed(repo, before, after),
         *_services(before.services if before else {}, after.services),
-        *_edge(before, after),
+        *engine.changes(before, after),
     ]
 
 
@@ -63,7 +64,7 @@ def sealed_lines(repo: Repo, name: str, commit: str | None = None) -> dict[str, 
     if commit is None:
         data = path.read_bytes() if path.exists() else b""
     else:
-        data = command.attempt(["git", "-C", repo.root, "show", f"{commit}:secrets/{path.name}"]).stdout
+        data = Git(repo.root).attempt("show", f"{commit}:secrets/{path.name}").stdout
     return dict(SEALED_LINE.findall(data.decode(errors="replace")))
 
 
@@ -78,15 +79,16 @@ def _image(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
 
 def _commits(repo: Repo, before: str, after: str) -> list[str]:
     """Say how many commits lie between two, and name the last ones; git may not know them."""
-    base = command.attempt(["git", "-C", repo.root, "log", "--format=%h %s", f"{before}..{after}", "--"])
-    back = command.attempt(["git", "-C", repo.root, "rev-list", "--count", f"{after}..{before}", "--"])
+    git = Git(repo.root)
+    base = git.attempt("log", "--format=%h %s", f"{before}..{after}", "--")
+    back = git.attempt("rev-list", "--count", f"{after}..{before}", "--")
     if base.code or back.code:
         return ["of commits that are not in this clone"]
     lines = base.stdout.decode(errors="replace").splitlines()
     behind = int(back.stdout)
-    told = f"{len(lines)} commits" if len(lines) != 1 else "1 commit"
+    count = f"{len(lines)} commits" if len(lines) != 1 else "1 commit"
     more = [f"and {len(lines) - SHOWN_COMMITS} more"] if len(lines) > SHOWN_COMMITS else []
-    return [told + (f", {behind} taken back" if behind else ""), *lines[:SHOWN_COMMITS], *more]
+    return [count + (f", {behind} rolled back" if behind else ""), *lines[:SHOWN_COMMITS], *more]
 
 
 def _plain(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
@@ -124,8 +126,6 @@ def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> It
                 yield f"replicas  {name} {old.replicas} → {new.replicas}"
             if old.module != new.module:
                 yield f"module    {name} {old.module} → {new.module}"
-            if (list(old.placement), old.resources) != (list(new.placement), new.resources):
-                yield f"placement or resources of {name}"
             if old.keys != new.keys:
                 yield f"keys of {name}: {_names(old.keys, new.keys)}"
 
@@ -133,16 +133,6 @@ def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> It
 def _names(before: Sequence[str], after: Sequence[str]) -> str:
     gone, come = sorted(set(before) - set(after)), sorted(set(after) - set(before))
     return ", ".join([f"+ {key}" for key in come] + [f"- {key}" for key in gone]) or "their order"
-
-
-def _edge(before: Release | None, after: Release) -> Iterator[str]:
-    old = dict(before.edge) if before else {}
-    if old != after.edge:
-        yield f"edge      {_port(old)} → {_port(after.edge)}" + (", which drops its connections" if old else "")
-
-
-def _port(edge: Mapping[str, object]) -> str:
-    return f"port {edge['port']} by {edge['image']}" if edge else "none"
 
 
 def _migration(before: Release | None, after: Release) -> Iterator[str]:

@@ -1,5 +1,8 @@
 """Promotion: an environment takes the very image that runs healthily in the one it follows, and no other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ci.delivery import engines
@@ -8,43 +11,51 @@ from ci.ground import errors, git
 from ci.ground.repo import Repo
 
 
-def image(repo: Repo, name: str, sha: str = "") -> Image:
-    """Return the image that runs in the environment before; RefusedError when that is none, or not of `sha`."""
-    leader = _leader(repo, name)
-    if sha and leader.sha != (wanted := git.commit(repo.root, sha)[: git.SHORT]):
-        hint = f"promote the newest instead; without --sha {name} gets what {leader.environment} runs"
-        raise errors.RefusedError(f"{leader.environment} runs {leader.sha} by now, not {wanted}", hint)
-    return Image(leader.sha, leader.image)
+@dataclass(frozen=True)
+class Leader:
+    """The environment that another one follows: its engine, and the release that runs there."""
+
+    repo: Repo
+    follower: str
+    engine: engines.Engine
+    release: Release
+
+    def image(self, sha: str = "") -> Image:
+        """Return the image that runs there; RefusedError when it is not the one of the commit `sha`."""
+        if sha and self.release.sha != (wanted := git.commit(self.repo.root, sha)[: git.SHORT]):
+            name = self.release.environment
+            hint = f"promote the newest instead; without --sha {self.follower} gets what {name} runs"
+            raise errors.RefusedError(f"{name} runs {self.release.sha} by now, not {wanted}", hint)
+        return Image(self.release.sha, self.release.image)
+
+    def check(self, wanted: Image) -> None:
+        """Raise RefusedError unless this image runs there, healthily and for long enough."""
+        name, number = self.release.environment, self.release.number
+        if (self.release.sha, self.release.image) != (wanted.sha, wanted.id):
+            raise self._refused(f"{name} runs {self.release.sha}, not {wanted.sha}")
+        replicas = self.engine.replicas()
+        if not replicas or not all(map(self.engine.healthy, replicas)):
+            raise self._refused(f"release {number} of {name} is not healthy")
+        soak = self.repo.environments.by_name[self.follower].soak_minutes
+        minutes = (datetime.now(UTC) - datetime.fromisoformat(self.release.ended)).total_seconds() / 60
+        if minutes < soak:
+            raise self._refused(f"release {number} runs in {name} for {minutes:.0f} of {soak:g} minutes")
+
+    def _refused(self, what: str) -> errors.RefusedError:
+        hint = f"deploy it to {self.release.environment} first, or --force='REASON', which is recorded"
+        return errors.RefusedError(f"{self.follower} may not have it: {what}", f"{hint} with the release")
 
 
-def check(repo: Repo, name: str, wanted: Image) -> None:
-    """Raise RefusedError unless the environment before runs this image, healthily and for long enough."""
-    leader = _leader(repo, name)
-    if (leader.sha, leader.image) != (wanted.sha, wanted.id):
-        raise _refused(name, f"{leader.environment} runs {leader.sha}, not {wanted.sha}", leader)
-    engine = engines.of(repo, leader.environment)
-    replicas = engine.replicas(repo, leader.environment)
-    if not replicas or not all(map(engine.healthy, replicas)):
-        raise _refused(name, f"release {leader.number} of {leader.environment} is not healthy", leader)
-    soak = repo.environments.by_name[name].soak_minutes
-    minutes = (datetime.now(UTC) - datetime.fromisoformat(leader.ended)).total_seconds() / 60
-    if minutes < soak:
-        what = f"release {leader.number} runs in {leader.environment} for {minutes:.0f} of {soak:g} minutes"
-        raise _refused(name, what, leader)
-
-
-def _leader(repo: Repo, name: str) -> Release:
+@contextmanager
+def leader(repo: Repo, name: str) -> Iterator[Leader]:
+    """Open the environment that `name` follows; RefusedError when nothing runs there."""
     follows = repo.environments.by_name[name].follows
     if follows is None:
         raise errors.UsageError(f"{name} follows no environment", f"inv deploy --env={name}")
-    release = current(engines.of(repo, follows).history(repo, follows))
-    if release is None:
-        raise errors.RefusedError(
-            f"nothing runs in {follows}, which {name} follows", f"inv deploy --env={follows}"
-        )
-    return release
-
-
-def _refused(name: str, what: str, leader: Release) -> errors.RefusedError:
-    hint = f"deploy it to {leader.environment} first, or --force='REASON', which is recorded with the release"
-    return errors.RefusedError(f"{name} may not have it: {what}", hint)
+    with engines.open(repo, follows) as engine:
+        release = current(engine.history())
+        if release is None:
+            raise errors.RefusedError(
+                f"nothing runs in {follows}, which {name} follows", f"inv deploy --env={follows}"
+            )
+        yield Leader(repo, name, engine, release)

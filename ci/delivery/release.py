@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from ci.ground import git
+from ci.ground import errors, git
 from ci.ground.repo import Repo
 from runtime import Secret
 
 HEALTHY, FAILED, UNFINISHED = "healthy", "failed", ""
+FORMAT = 2  # of the document that an engine keeps; 1 had the swarm's settings in the services
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,20 @@ class Image:
 
 @dataclass(frozen=True)
 class Service:
-    """One service of a release: its module, the keys that name it, its bundle's name, and how it is placed."""
+    """One service of a release: its module, how many replicas it has, its keys, and its bundle's name."""
 
     module: str
     replicas: int
     keys: Sequence[str]
     bundle: str = ""
-    placement: Sequence[str] = ()
-    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Release:
     """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601.
 
-    `sha` is the commit of the image, `config` that of the values. `revision` is the one that the code was written
+    `sha` is the commit of the image, `config` that of the values; `settings` are what the engine recorded of its
+    own. `revision` is the one that the code was written
     for; `lives_with` are the revisions whose code can live with the database as this release leaves it. `rotates`
     is the key whose value is new in it, and whose old one is revoked soon.
     """
@@ -57,13 +57,14 @@ class Release:
     image: str = ""
     config: str = ""
     services: Mapping[str, Service] = field(default_factory=dict)
-    edge: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     revision: str = ""
     lives_with: Sequence[str] = ()
     why: str = ""
     rotates: str = ""
     result: str = UNFINISHED
     ended: str = ""
+    format: int = FORMAT
 
     def document(self) -> dict[str, Any]:
         """Return the release as JSON can hold it."""
@@ -71,7 +72,15 @@ class Release:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """Return the release that `document()` made."""
+        """Return the release that `document()` made; FormatError when another version of Lockstep made it."""
+        if (found := document.get("format", 1)) != FORMAT:
+            release = f"release {document.get('number')} of {document.get('environment')}"
+            older = "inv stop --purge with the version that recorded it, then deploy with this one"
+            newer = "use the version that recorded it, or a later one"
+            raise errors.FormatError(
+                f"{release} was recorded in format {found}, this version reads format {FORMAT}",
+                older if isinstance(found, int) and found < FORMAT else newer,
+            )
         services = {name: Service(**about) for name, about in document.get("services", {}).items()}
         return cls(**{**document, "services": services})
 
@@ -96,9 +105,16 @@ def following(history: Sequence[Release]) -> int:
 
 
 def make(
-    repo: Repo, name: str, image: Image, plain: Mapping[str, str], sealed: Sequence[str], *, number: int
+    repo: Repo,
+    name: str,
+    image: Image,
+    plain: Mapping[str, str],
+    sealed: Sequence[str],
+    *,
+    settings: Mapping[str, Any],
+    number: int,
 ) -> Release:
-    """Return a release of the checkout's values and this image."""
+    """Return a release of the checkout's values and this image; `settings` are what the engine records."""
     about = repo.environments.by_name[name]
     services = {
         service: Service(
@@ -106,8 +122,6 @@ def make(
             replicas=about.replicas.get(service, 1),
             keys=[key.name for key in repo.schema.of(service)],
             bundle=bundle_name(repo, name, number, service),
-            placement=list(about.placement.get(service, ())),
-            resources=dict(about.resources.get(service, {})),
         )
         for service, module in repo.schema.services.items()
     }
@@ -122,7 +136,7 @@ def make(
         image=image.id,
         config=git.sha(repo.root),
         services=services,
-        edge=dict(about.edge),
+        settings=settings,
     )
 
 

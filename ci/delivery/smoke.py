@@ -1,4 +1,4 @@
-"""The proof at a deploy's end: the edge answers with the new release; in `local` an SMS and an e-mail arrive.
+"""The check at a deploy's end: the proxy answers with the new release; an SMS and an e-mail arrive.
 
 The standard library asks: every deploy, and every plan, would pay for the import of another client.
 """
@@ -20,7 +20,7 @@ from runtime import Secret
 
 PATIENCE_SECONDS = 20  # in which nothing is heard
 BACKLOG_SECONDS = 300  # while others, which came before, still arrive
-IN_A_ROW = 5  # answers of the new release alone, after which the edge is taken to know no other
+IN_A_ROW = 5  # answers of the new release alone, after which the proxy is taken to know no other
 MESSAGES: tuple[Mapping[str, str], ...] = (
     {
         "channel": "sms",
@@ -46,7 +46,7 @@ class Delivery:
 
 
 def ask(url: str, release: Release) -> str:
-    """Ask the edge until it answers with this release and nothing else; SmokeError when it does not in time."""
+    """Ask the proxy until it answers with this release and nothing else; SmokeError when it does not in time."""
     begun, good, said = time.monotonic(), 0, "nothing"
     trusted = ssl.create_default_context()  # what this machine trusts, SSL_CERT_FILE too
     while time.monotonic() - begun < PATIENCE_SECONDS:
@@ -55,7 +55,7 @@ def ask(url: str, release: Release) -> str:
         if good == IN_A_ROW:
             return f"release {release.number} answers at {url}"
         time.sleep(0.02 if good else 0.1)
-    hint = f"inv logs --env={release.environment} --service=edge"
+    hint = f"inv logs --env={release.environment} --service=proxy"
     raise errors.SmokeError(f"{url} does not answer with release {release.number}, but with {said}", hint)
 
 
@@ -84,7 +84,7 @@ def _json(
 
 
 def send(plain: Mapping[str, str], tokens: Secret) -> list[Delivery]:
-    """Send one message of each channel through the api of `local` and see it in the sandbox's inbox.
+    """Send one message of each channel through the api and see it in the sandbox's inbox.
 
     Raises SmokeError when the api refuses one or it has not arrived in time.
     """

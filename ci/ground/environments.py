@@ -1,7 +1,7 @@
 """environments.yaml: the project's name, and what each environment is run by."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,29 +38,6 @@ _RULES: dict[str, Any] = {
                 "keep_releases": {"type": "integer", "min": 2, "max": 100},
                 "in_git": {"type": "boolean"},
                 "verify": {"type": "boolean"},
-                "docker": {"type": "string"},
-                "address": {"type": "string"},
-                "edge": {
-                    "type": "dict",
-                    "schema": {
-                        "port": {"type": "integer", "required": True, "min": 1, "max": 65535},
-                        "image": {"type": "string", "required": True},
-                        "certificate": {"type": "string"},
-                    },
-                },
-                "placement": {
-                    "type": "dict",
-                    "keysrules": {"type": "string"},
-                    "valuesrules": {"type": "list", "schema": {"type": "string"}},
-                },
-                "resources": {
-                    "type": "dict",
-                    "keysrules": {"type": "string"},
-                    "valuesrules": {
-                        "type": "dict",
-                        "schema": {"cpus": {"type": "number"}, "memory_mb": {"type": "integer", "min": 6}},
-                    },
-                },
             },
         },
     },
@@ -79,15 +56,15 @@ class EnvironmentsError(Exception):
 class Environment:
     """How one environment is run.
 
-    `keep_releases` is how many healthy releases a rollback can reach. `docker` is a Docker context or an
-    address (`ssh://…`), empty for the engine of this machine; `address` is where the edge is reached from here.
-    `placement` holds swarm constraints and `resources` limits, by service. `in_git` says whether its sealed values
-    are kept in the repository; those of another are made on this machine and stay there. `verify` says whether a
-    deploy ends by sending messages.
+    `settings` are the engine's own, as they stand under its name; the engine validates them. `in_git` says whether
+    its sealed values are kept in the repository; those of another are made on this machine and stay there.
+    `verify` says whether a deploy ends by sending messages. `keep_releases` is how many healthy releases a
+    rollback can reach.
     """
 
     name: str
     engine: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
     follows: str | None = None
     protected: bool = False
     replicas: Mapping[str, int] = field(default_factory=dict)
@@ -95,11 +72,6 @@ class Environment:
     keep_releases: int = 10
     in_git: bool = True
     verify: bool = False
-    docker: str = ""
-    address: str = "127.0.0.1"
-    edge: Mapping[str, Any] = field(default_factory=dict)
-    placement: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,22 +104,47 @@ def read(path: Path) -> Environments:
         document = documents.load(path.read_bytes())
     except (OSError, yaml.YAMLError):
         raise EnvironmentsError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
+    if not isinstance(document, dict):
+        raise EnvironmentsError(["not a mapping"])
+    environments, settings = _split(document.get("environments"))
     validator = cerberus.Validator(_RULES)
-    if not isinstance(document, dict) or not validator.validate(document):
-        raise EnvironmentsError(
-            [f"{name}: {what}" for name, what in validator.errors.items()] or ["not a mapping"]
-        )
-    by_name = {name: Environment(name, **about) for name, about in document["environments"].items()}
-    problems = [
-        f"{one.name}: follows {one.follows}, which is no environment"
-        for one in by_name.values()
-        if one.follows is not None and one.follows not in by_name
-    ]
-    problems += [
-        f"{name}: its name and the project's are together longer than {LONGEST} characters"
-        for name in by_name
-        if len(document["project"] + name) > LONGEST
-    ]
-    if problems:
+    if "environments" in document:
+        document = {**document, "environments": environments}
+    if not validator.validate(document):
+        raise EnvironmentsError(list(flat("", validator.errors)))
+    by_name = {name: Environment(name, settings=settings[name], **about) for name, about in environments.items()}
+    if problems := list(_problems(document["project"], by_name)):
         raise EnvironmentsError(problems)
     return Environments(document["project"], by_name, document.get("registry", ""))
+
+
+def _split(document: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the environments without their engines' settings, and these by environment."""
+    if not isinstance(document, dict):
+        return document, {}
+    settings, rest = {}, {}
+    for name, about in document.items():
+        engine = about.get("engine") if isinstance(about, dict) else None
+        settings[name] = about.get(engine, {}) if isinstance(engine, str) else {}
+        rest[name] = (
+            {key: value for key, value in about.items() if key != engine} if isinstance(about, dict) else about
+        )
+    return rest, settings
+
+
+def _problems(project: str, by_name: Mapping[str, Environment]) -> Iterator[str]:
+    for name, environment in by_name.items():
+        if environment.follows is not None and environment.follows not in by_name:
+            yield f"{name}: follows {environment.follows}, which is not an environment"
+        if not isinstance(environment.settings, dict):
+            yield f"{name}.{environment.engine}: must be a mapping, the settings of the engine"
+        if len(project + name) > LONGEST:
+            yield f"{name}: its name and the project's are together longer than {LONGEST} characters"
+
+
+def flat(where: str, errors: Any) -> Iterator[str]:
+    """Yield each of Cerberus' errors as `path: what`."""
+    for key, whats in errors.items():
+        place = f"{where}.{key}" if where else str(key)
+        for what in whats:
+            yield from flat(place, what) if isinstance(what, dict) else [f"{place}: {what}"]

@@ -58,6 +58,12 @@ class ConfigurationError(LockstepError):
     code = 13
 
 
+class PackagesError(LockstepError):
+    """The packages of the product cannot be installed."""
+
+    code = 14
+
+
 class NoIdentityError(LockstepError):
     """There is no identity for the environment here."""
 
@@ -170,6 +176,12 @@ class EngineError(LockstepError):
     """The Docker engine cannot be reached, is no swarm manager, or has lost what it should keep."""
 
     code = 48
+
+
+class FormatError(LockstepError):
+    """What an engine keeps was recorded by another version of Lockstep, which this one cannot read."""
+
+    code = 49
 
 
 class BuildError(LockstepError):

@@ -1,7 +1,10 @@
 """Files that are either as they were or as they should be."""
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,6 +22,15 @@ def replace(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait until no other process has its turn; the kernel ends a turn however the process that has it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def create(path: Path, data: bytes, mode: int = 0o600) -> None:

@@ -6,8 +6,8 @@ an empty answer. Nothing of it uses the network, a hook, a filter, or what the c
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +16,28 @@ from ci.ground.errors import GateError
 
 SHORT = 12  # characters of a SHA that name a commit in this project
 LINK, MODULE, GONE = "120000", "160000", "000000"  # modes
-# No watcher of files is started, nothing is fetched for a partial clone, no object stands in for another.
-_PLAIN = ("-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
-_ENV = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null", "GIT_OPTIONAL_LOCKS": "0"}
+# No watcher of files is started, nothing is fetched for a partial clone, no setting changes an answer.
+_SETTINGS = {
+    "color.ui": "never",
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "diff.external": "",
+    "diff.renames": "false",
+    "diff.relative": "false",
+    "diff.ignoreSubmodules": "none",
+    "log.showSignature": "false",
+    "protocol.allow": "never",
+    "protocol.file.allow": "always",
+}
+# No object replaces another, and none is locked to be read.
+_ENV = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ATTR_NOSYSTEM": "1",
+}
+_NO_CONFIG = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 _AT_ONCE = 500  # blobs held in memory together
 
 
@@ -32,42 +51,89 @@ class Version:
     stage: int = 0
 
 
+@dataclass(frozen=True)
+class Git:
+    """Git in one folder, the one way to run it.
+
+    The checkout is data: no watcher, filter, setting or replacement of it has an effect. With `own` the user's own
+    configuration counts, for what is done in the user's name or compared with the user's working tree.
+    """
+
+    root: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    own: bool = False
+
+    def attempt(self, *words: str | Path, text: bytes = b"", timeout: float = 3600) -> command.Result:
+        """Run git to its end, whatever its exit code."""
+        settings = _SETTINGS if self.own else {**_SETTINGS, "safe.directory": str(self.root)}
+        env = {
+            **_ENV,
+            **({} if self.own else _NO_CONFIG),
+            "GIT_CONFIG_COUNT": str(len(settings)),
+            **{f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)},
+            **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())},
+            **self.extra,
+        }
+        return command.attempt(["git", "-C", self.root, *words], input=text, env=env, timeout=timeout)
+
+    def __call__(self, *words: str | Path, text: bytes = b"", timeout: float = 3600) -> bytes:
+        """Run git and return its stdout; GateError when it fails."""
+        result = self.attempt(*words, text=text, timeout=timeout)
+        if result.code:
+            shown = result.stderr.decode(errors="replace").splitlines()[-3:]
+            hint = "it must be a whole git checkout, and the revision one of its commits"
+            raise GateError(f"git {words[0]} failed here, exit code {result.code}", hint, shown)
+        return result.stdout
+
+
+def opened(root: Path, extra: Mapping[str, str] | None = None) -> Git:
+    """Return git at the top of the checkout that `root` is in; GateError for a shallow clone or none at all."""
+    git = Git(root, extra or {})
+    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
+        hint = "fetch everything: git fetch --unshallow, or fetch-depth: 0 in the workflow's checkout"
+        raise GateError("this is a shallow clone, most of its history is not here", hint)
+    if git("rev-parse", "--is-bare-repository").strip() == b"true":
+        return git
+    return Git(Path(git("rev-parse", "--show-toplevel").decode().rstrip("\n")), extra or {})
+
+
 def sha(root: Path) -> str:
     """Return the short SHA of HEAD, with `-dirty` when the tree differs; `unknown` outside of git."""
-    head = command.attempt(["git", "-C", root, "rev-parse", f"--short={SHORT}", "HEAD"])
+    git = Git(root, own=True)
+    head = git.attempt("rev-parse", f"--short={SHORT}", "HEAD")
     if head.code:
         return "unknown"
-    status = command.attempt(["git", "-C", root, "status", "--porcelain"])
+    status = git.attempt("status", "--porcelain")
     return head.stdout.decode().strip() + ("-dirty" if status.stdout else "")
 
 
 def user(root: Path) -> str:
     """Return who git says is working here, or an empty string."""
-    return command.attempt(["git", "-C", root, "config", "user.name"]).stdout.decode().strip()
+    return Git(root, own=True).attempt("config", "user.name").stdout.decode().strip()
 
 
 def checkout(root: Path) -> None:
     """Raise GateError unless this is the top folder of a checkout."""
-    top = _ask(root, "rev-parse", "--show-toplevel").rstrip(b"\n").decode(errors="surrogateescape")
+    top = Git(root)("rev-parse", "--show-toplevel").rstrip(b"\n").decode(errors="surrogateescape")
     if Path(top).resolve() != root.resolve():
         raise GateError(f"{root.name} is not the top of a git checkout", "give the path of a whole checkout")
 
 
 def tracked(root: Path) -> list[Version]:
     """Return what the index holds."""
-    rows = _rows(_ask(root, "ls-files", "-z", "-s"))
+    rows = _rows(Git(root)("ls-files", "-z", "-s"))
     return [Version(mode, blob, path, int(stage)) for mode, blob, stage, path in map(_entry, rows)]
 
 
 def committed(root: Path, commit: str, folder: str) -> list[Version]:
     """Return the files of a commit below a folder."""
-    rows = _rows(_ask(root, "ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/"))
+    rows = _rows(Git(root)("ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/"))
     return [Version(mode, blob, path) for mode, _, blob, path in map(_entry, rows)]
 
 
 def commit(root: Path, revision: str) -> str:
     """Return the full SHA of a commit."""
-    return _ask(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    return Git(root)("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
 
 
 def commits(root: Path, base: str | None, head: str) -> tuple[list[str], list[str]]:
@@ -75,10 +141,10 @@ def commits(root: Path, base: str | None, head: str) -> tuple[list[str], list[st
 
     Both are full SHAs; without a base it is the whole history of head. A shallow clone is a GateError.
     """
-    if _ask(root, "rev-parse", "--is-shallow-repository").strip() != b"false":
+    if Git(root)("rev-parse", "--is-shallow-repository").strip() != b"false":
         raise GateError("this is a shallow clone, its history is cut", "git fetch --unshallow")
     span = [head, f"^{base}"] if base else [head]
-    shas = _ask(root, "rev-list", "--topo-order", "--reverse", "--boundary", *span, "--").decode().split()
+    shas = Git(root)("rev-list", "--topo-order", "--reverse", "--boundary", *span, "--").decode().split()
     return [sha for sha in shas if sha[0] != "-"], [sha[1:] for sha in shas if sha[0] == "-"]
 
 
@@ -91,15 +157,15 @@ def replacements(root: Path, shas: Sequence[str], *folders: str) -> Iterator[tup
     """Yield the same below some folders, or everywhere, and the blobs that a version took the place of."""
     flags = ("--stdin", "-r", "-c", "--root", "--raw", "-z", "--no-renames", "--no-abbrev")
     words = (*flags, "--ignore-submodules=none", "--", *(f"{folder}/" for folder in folders))
-    listed = _ask(root, "diff-tree", *words, text="".join(f"{sha}\n" for sha in shas))
-    current, fields = "", iter(_rows(listed))
-    for field in fields:
-        if not field.startswith(b":"):
-            current = field.decode()
+    listed = Git(root)("diff-tree", *words, text="".join(f"{sha}\n" for sha in shas).encode())
+    current, rows = "", iter(_rows(listed))
+    for row in rows:
+        if not row.startswith(b":"):
+            current = row.decode()
             continue
-        parents = len(field) - len(field.lstrip(b":"))
-        about = field.decode().lstrip(":").split()
-        version = Version(about[parents], about[2 * parents + 1], _path(next(fields)))
+        parents = len(row) - len(row.lstrip(b":"))
+        about = row.decode().lstrip(":").split()
+        version = Version(about[parents], about[2 * parents + 1], _path(next(rows)))
         if version.mode != GONE:
             before = zip(about[:parents], about[parents + 1 : 2 * parents + 1], strict=True)
             yield current, version, [blob for mode, blob in before if mode not in (GONE, MODULE)]
@@ -110,14 +176,14 @@ def authors(root: Path, shas: Iterable[str]) -> dict[str, tuple[str, datetime]]:
     text = "".join(f"{sha}\n" for sha in sorted(set(shas)))
     if not text:
         return {}
-    told = _ask(root, "rev-list", "--no-walk=unsorted", "--format=%H%x00%an%x00%at", "--stdin", text=text)
+    told = Git(root)("rev-list", "--no-walk=unsorted", "--format=%H%x00%an%x00%at", "--stdin", text=text.encode())
     rows = [line.split("\0") for line in told.decode(errors="replace").split("\n") if "\0" in line]
     return {sha: (who, datetime.fromtimestamp(int(when), UTC)) for sha, who, when in rows}
 
 
 def ever(root: Path, shas: Sequence[str], folder: str) -> set[str]:
     """Return every object that was ever below a folder in the history of these commits."""
-    listed = _ask(root, "rev-list", "--objects", "--no-object-names", *shas, "--", f"{folder}/")
+    listed = Git(root)("rev-list", "--objects", "--no-object-names", *shas, "--", f"{folder}/")
     return set(listed.decode().split())
 
 
@@ -126,7 +192,7 @@ def contents(root: Path, objects: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     names = sorted(set(objects))
     for start in range(0, len(names), _AT_ONCE):
         batch = names[start : start + _AT_ONCE]
-        data = _ask(root, "cat-file", "--batch", text="".join(f"{name}\n" for name in batch))
+        data = Git(root)("cat-file", "--batch", text="".join(f"{name}\n" for name in batch).encode())
         position = 0
         for name in batch:
             end = data.index(b"\n", position)
@@ -150,18 +216,18 @@ def blob(data: bytes, like: str) -> str:
 
 def archive(root: Path, commit: str) -> bytes:
     """Return a commit's files as a tar."""
-    return _ask(root, "archive", "--format=tar", commit)
+    return Git(root)("archive", "--format=tar", commit)
 
 
 def differing(root: Path) -> list[str]:
     """Return the paths that differ from HEAD, in the index or the tree, and those that git does not track."""
-    rows = _rows(_ask(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+    rows = _rows(Git(root, own=True)("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
     return [_path(row[3:]) for row in rows]
 
 
 def when(root: Path, commit: str) -> str:
     """Return when a commit was made, ISO 8601."""
-    return _ask(root, "show", "--no-patch", "--format=%cI", commit).decode().strip()
+    return Git(root)("show", "--no-patch", "--format=%cI", commit).decode().strip()
 
 
 def origin(root: Path) -> str:
@@ -169,18 +235,8 @@ def origin(root: Path) -> str:
 
     It is empty when that is nowhere, or a folder.
     """
-    url = command.attempt(["git", "-C", root, "config", "remote.origin.url"]).stdout.decode().strip()
+    url = Git(root, own=True).attempt("config", "remote.origin.url").stdout.decode().strip()
     return re.sub(r"(?<=://)[^/]*@", "", url) if ":" in url else ""
-
-
-def _ask(root: Path, *words: str, text: str = "") -> bytes:
-    """Run git and return its stdout; GateError if it fails."""
-    result = command.attempt(["git", *_PLAIN, "-C", root, *words], input=text.encode(), env=_ENV)
-    if result.code:
-        shown = result.stderr.decode(errors="replace").splitlines()[-3:]
-        hint = "it must be a whole git checkout, and the revision one of its commits"
-        raise GateError(f"git {words[0]} failed here, exit code {result.code}", hint, shown)
-    return result.stdout
 
 
 def _rows(listed: bytes) -> list[bytes]:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from ci.ground import environments, errors, schema
 
-LOCAL = "local"  # for ci/delivery and ci/rotation alone; elsewhere an environment is asked for its traits
-
 
 @dataclass(frozen=True)
 class Repo:
@@ -21,7 +19,7 @@ class Repo:
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
-            hint = "correct config/schema.yaml, its rules are described in ci/ground/schema.py"
+            hint = "fix config/schema.yaml; its first lines say what it may hold"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
 
     @cached_property
@@ -30,7 +28,7 @@ class Repo:
         try:
             return environments.read(self.root / "config/environments.yaml")
         except environments.EnvironmentsError as error:
-            hint = "correct config/environments.yaml"
+            hint = "mend config/environments.yaml"
             raise errors.ConfigurationError("the environments are wrong", hint, error.problems) from None
 
     def plain(self, environment: str) -> Path:
@@ -56,7 +54,7 @@ class Repo:
 
     @property
     def record(self) -> Path:
-        """The rotations that came to their end, but those of `local`."""
+        """The rotations that came to their end, but those of environments that are not in git."""
         return self.root / "config/rotations.jsonl"
 
     @property

@@ -6,7 +6,6 @@ address below which the release files lie under their own names, comes before bo
 the others are not to be asked while it answers. A wrong sum or version ends it, whatever the source.
 """
 
-import fcntl
 import hashlib
 import http.client
 import io
@@ -252,9 +251,7 @@ def _check_version(go: str, tool: Tool, program: Path) -> None:
 def _turn(where: Repo) -> Iterator[None]:
     """Wait until nobody else installs here; the kernel drops the lock however its holder ends."""
     folder = where.tools.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.turn(folder / "lock"):
         for left in folder.glob("part-*"):  # by one that was killed
             shutil.rmtree(left, ignore_errors=True)
         yield

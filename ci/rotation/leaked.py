@@ -25,8 +25,8 @@ from ci.gates.rotation import dates
 from ci.gates.sealing import tracked
 from ci.ground import dotenv, errors, events, git
 from ci.ground.events import Events
-from ci.ground.repo import LOCAL, Repo
-from ci.rotation.needle import Needle, Search, Vault
+from ci.ground.repo import Repo
+from ci.rotation.search import Search, Sought, Vault
 from ci.sealing import proposal
 
 SHORTEST = 8  # characters; a shorter value would be found everywhere
@@ -64,7 +64,7 @@ class Look:
     """What the parts of one look share."""
 
     repo: Repo
-    needle: Needle
+    sought: Sought
     vault: Vault
     report: Report = field(default_factory=Report)
     layers: dict[bytes, Search] = field(default_factory=dict)
@@ -73,18 +73,18 @@ class Look:
         """Return what was found in a part of an image; most images share most of theirs."""
         digest = hashlib.sha256(data).digest()
         if digest not in self.layers:
-            self.layers[digest] = Search(self.needle)
+            self.layers[digest] = Search(self.sought)
             self.layers[digest].at(Source(""), data)
         return self.layers[digest]
 
     def found(self, kind: str, where: str, what: str = "") -> None:
         """Take note of a place, without what of its own name is the value."""
-        self.report.found.append(Place(kind, shown(self.needle.masked(where)), shown(self.needle.masked(what))))
+        self.report.found.append(Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(what))))
 
     def unseen(self, kind: str, where: str, why: object) -> None:
         """Take note of what could not be looked at."""
         self.report.unseen.append(
-            Place(kind, shown(self.needle.masked(where)), shown(self.needle.masked(str(why))))
+            Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(str(why))))
         )
 
     def looked(self, what: str, count: int) -> None:
@@ -105,8 +105,8 @@ def look(repo: Repo, value: str) -> Events[Report]:
             f"the value is shorter than {SHORTEST} characters, it would be found everywhere",
             "give all of it, on stdin or at the prompt",
         )
-    needle = Needle(value)
-    it = Look(repo, needle, Vault(repo, needle))
+    sought = Sought(value)
+    it = Look(repo, sought, Vault(repo, sought))
     for part in (_environments, _history, _images, _releases):
         yield from events.step("look", str(part.__doc__).partition(",")[0].rstrip("."), partial(part, it))
     return it.report
@@ -119,8 +119,8 @@ def _environments(it: Look) -> None:
         if plain.exists():
             data = plain.read_bytes()
             values, _ = dotenv.parse(data)
-            keys = [key for key, value in values.items() if it.needle.within(value)]
-            for key in keys or ([""] if it.needle.within(data) else []):
+            keys = [key for key, value in values.items() if it.sought.within(value)]
+            for key in keys or ([""] if it.sought.within(data) else []):
                 it.found(ENVIRONMENT, name, f"{key} in clear, in config/{name}.env".strip())
         for path in [*([sealed] if sealed.exists() else []), *proposal.files(it.repo, name)]:
             try:
@@ -138,7 +138,7 @@ def _environments(it: Look) -> None:
 def _history(it: Look) -> None:
     """Every object of git, reachable or not; the sealed versions are opened."""
     try:
-        source = objects.opened(it.repo.root)
+        source = git.opened(it.repo.root)
         wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
         source("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
         found = objects.places(source, wanted)
@@ -155,10 +155,10 @@ def _history(it: Look) -> None:
     _sealed(it, found, versions)
 
 
-def _objects(it: Look, source: objects.Git, every: Iterable[str], found: objects.Places) -> dict[str, bytes]:
+def _objects(it: Look, source: git.Git, every: Iterable[str], found: objects.Places) -> dict[str, bytes]:
     """Look at each object as it is, and at each name; return the sealed ones."""
-    search, versions = Search(it.needle), dict[str, bytes]()
-    named = {path for path in found.names if it.needle.within(path)}
+    search, versions = Search(it.sought), dict[str, bytes]()
+    named = {path for path in found.names if it.sought.within(path)}
     parts = {part.encode(errors="surrogateescape") for path in named for part in path.split("/")}
     for id_, kind, data in objects.contents(source, every):
         found.kinds[id_] = kind
@@ -223,7 +223,7 @@ def _versions(count: int, before: str = "") -> str:
 def _images(it: Look) -> None:
     """The project's images, layer by layer."""
     repo, seen = it.repo, set[str]()
-    addresses = ["", *(one.docker for one in repo.environments.by_name.values() if one.engine == "swarm")]
+    addresses = ["", *(one.images for one in engines.check(repo).values() if one.images is not None)]
     title = f"{image.OCI}.title={repo.environments.project}"
     for address in dict.fromkeys(addresses):
         try:
@@ -265,7 +265,8 @@ def _releases(it: Look) -> None:
     """The releases, their plain values and what their sealed files held."""
     for name in it.repo.environments.by_name:
         try:
-            past = engines.of(it.repo, name).history(it.repo, name)
+            with engines.open(it.repo, name) as engine:
+                past = engine.history()
         except errors.LockstepError as error:
             it.unseen(RELEASE, name, error)
             continue
@@ -278,11 +279,11 @@ def _releases(it: Look) -> None:
 def _release(it: Look, one: Release, *, runs: bool) -> None:
     where = f"{one.environment} {one.number}{' *' if runs else ''}"
     for key, value in one.plain.items():
-        if it.needle.within(value):
+        if it.sought.within(value):
             it.found(RELEASE, where, f"{key} in clear")
-    if it.needle.within(json.dumps(one.document() | {"plain": {}})):
+    if it.sought.within(json.dumps(one.document() | {"plain": {}})):
         it.found(RELEASE, where, "in its record")
-    if one.environment == LOCAL:
+    if not it.repo.environments.by_name[one.environment].in_git:
         return  # its values are in no commit, and those of before are nowhere any more
     try:
         keys = _sealed_then(it, one)

@@ -9,9 +9,11 @@ from ci.delivery import confirm as confirms
 from ci.delivery import deploy as deploys
 from ci.delivery import engines, smoke
 from ci.delivery import release as releases
-from ci.ground import command, errors, events
+from ci.ground import errors, events
+from ci.ground.environments import Environment
 from ci.ground.events import Events, Line
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.git import Git
+from ci.ground.repo import Repo
 from ci.ground.schema import Key
 from ci.rotation import providers
 from ci.rotation import state as states
@@ -21,7 +23,7 @@ from runtime import Secret
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What was asked for: `yes` confirms, `commit` commits what changes, `leaked` revokes before it deploys."""
 
     yes: bool = False
@@ -34,11 +36,17 @@ class Rotation:
     """What the steps of one rotation share."""
 
     repo: Repo
-    wish: Wish
+    options: Options
     state: states.State
     provider: providers.Provider
     job: providers.Job
+    engine: engines.Engine
     new: Secret = field(default_factory=lambda: Secret(""))
+
+    @property
+    def about(self) -> Environment:
+        """How the environment is run."""
+        return self.repo.environments.by_name[self.state.environment]
 
 
 Step = Callable[[Rotation], str | Events[str]]
@@ -77,11 +85,11 @@ def deploy(rotation: Rotation) -> Events[str]:
 
 def confirm(rotation: Rotation) -> str:
     """See every replica of every service with the key run the new release, and a message go through."""
-    told = _confirmed(rotation)
-    if rotation.job.environment == LOCAL:
-        opened = environment.opened(rotation.repo, LOCAL)
-        told += f", {len(smoke.send(opened.plain, opened.sealed['API_TOKENS']))} messages arrived"
-    return told
+    text = _confirmed(rotation)
+    if rotation.about.verify:
+        opened = environment.opened(rotation.repo, rotation.about.name)
+        text += f", {len(smoke.send(opened.plain, opened.sealed['API_TOKENS']))} messages arrived"
+    return text
 
 
 def revoke(rotation: Rotation) -> Events[str]:
@@ -89,15 +97,15 @@ def revoke(rotation: Rotation) -> Events[str]:
     left = yield from events.result(rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new))
     if left == rotation.new:
         return "the old value is revoked"
-    told = _put(rotation, left)
+    text = _put(rotation, left)
     rotation.state.release = yield from _deploy(rotation)
-    told += f", {_confirmed(rotation)}"
+    text += f", {_confirmed(rotation)}"
     rotation.new = left
     states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: left})
-    return f"the old value is left out, {told}"
+    return f"the old value is left out, {text}"
 
 
-def prove(rotation: Rotation) -> str:
+def verify(rotation: Rotation) -> str:
     """See the old value refused and the new one taken."""
     old = rotation.provider.admits(rotation.job, rotation.job.old)
     if old:
@@ -110,43 +118,43 @@ def prove(rotation: Rotation) -> str:
 def record(rotation: Rotation) -> str:
     """Note who did it and when."""
     path = states.record(rotation.repo, rotation.state)
-    if rotation.job.environment != LOCAL:
+    if rotation.about.in_git:
         _commit(rotation, f"Record the rotation of {rotation.job.key}", path)
     return f"noted in {path.relative_to(rotation.repo.root)}"
 
 
-STEPS: tuple[Step, ...] = (stage, probe, seal, deploy, confirm, revoke, prove, record)
+STEPS: tuple[Step, ...] = (stage, probe, seal, deploy, confirm, revoke, verify, record)
 # After a leak the old value goes at once: what still uses it fails until the deploy is through.
-LEAKED: tuple[Step, ...] = (stage, probe, revoke, prove, seal, deploy, confirm, record)
+LEAKED: tuple[Step, ...] = (stage, probe, revoke, verify, seal, deploy, confirm, record)
 
 
-def run(repo: Repo, name: str, key: str, wish: Wish) -> Events[None]:
+def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
     """Rotate one key of an environment, or go on with the rotation that is under way."""
     provider = providers.of(providers.named(repo, name, key))
-    with states.alone(repo, name):
+    with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
         if state is None:
-            yield from _warn(name, wish, provider, repo.schema.keys[key])
-            state = states.begin(repo, name, key, leaked=wish.leaked)
+            yield from _warn(name, options, provider, repo.schema.keys[key])
+            state = states.begin(repo, name, key, leaked=options.leaked)
         elif state.aborting:
             raise errors.RotationError(
                 "this rotation is being given up", "the same command with --abort ends that"
             )
-        rotation = _made(repo, wish, state, provider)
+        rotation = _made(repo, options, state, provider, engine)
         yield from _walk(rotation, LEAKED if state.leaked else STEPS)
         states.end(repo, state)
 
 
-def abort(repo: Repo, name: str, key: str, wish: Wish) -> Events[None]:
+def abort(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
     """Go back to the old value; RotationError once that is revoked, or when nothing is under way."""
     provider = providers.of(providers.named(repo, name, key))
-    with states.alone(repo, name):
+    with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
         if state is None:
             raise errors.RotationError(
                 f"no rotation of {key} is under way in {name}", "there is nothing to give up"
             )
-        rotation = _made(repo, wish, state, provider)
+        rotation = _made(repo, options, state, provider, engine)
         valid = provider.admits(rotation.job, rotation.job.old)
         if valid is False or (valid is None and "revoke" in state.done):
             raise errors.RotationError(
@@ -195,25 +203,27 @@ def _restored(rotation: Rotation) -> Events[str]:
     return f"release {rotation.state.release} has the old value"
 
 
-def _made(repo: Repo, wish: Wish, state: states.State, provider: providers.Provider) -> Rotation:
+def _made(
+    repo: Repo, options: Options, state: states.State, provider: providers.Provider, engine: engines.Engine
+) -> Rotation:
     kept = states.held(repo, state)
     old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
     plain = environment.plain(repo, state.environment)
 
     about = repo.schema.keys[state.key]
-    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, wish.yes)
-    return Rotation(repo, wish, state, provider, job, kept.get(NEW, Secret("")))
+    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, options.yes)
+    return Rotation(repo, options, state, provider, job, engine, kept.get(NEW, Secret("")))
 
 
-def _warn(name: str, wish: Wish, provider: providers.Provider, about: Key) -> Events[None]:
+def _warn(name: str, options: Options, provider: providers.Provider, about: Key) -> Events[None]:
     """Say before the first step what will fail in the meantime, and have it confirmed."""
     gap = "" if about.several else provider.gap
-    if wish.leaked:
+    if options.leaked:
         gap = "what runs with the old value fails until the deploy is through"
     if not gap:
         return
     yield Line(f"gap: {gap}")
-    if not wish.yes:
+    if not options.yes:
         yield from confirms.typed(name, "there is a gap")
 
 
@@ -221,36 +231,35 @@ def _put(rotation: Rotation, value: Secret) -> str:
     repo, job = rotation.repo, rotation.job
     edit.put(repo, job.environment, job.key, value.reveal())
     path, message = repo.sealed(job.environment), f"Rotate {job.key} of {job.environment}"
-    committed = job.environment != LOCAL and _commit(rotation, message, path, exposed.path(repo))
+    committed = rotation.about.in_git and _commit(rotation, message, path, exposed.path(repo))
     return f"sealed in {path.name}" + (", committed" if committed else "")
 
 
 def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
     """Commit those of the files that differ, where that was asked for."""
-    if not rotation.wish.commit:
+    if not rotation.options.commit:
         return False
-    git: list[str | Path] = ["git", "-C", rotation.repo.root]
-    differ = [path for path in paths if command.run([*git, "status", "--porcelain", "--", path])]
+    git = Git(rotation.repo.root, own=True)
+    differ = [path for path in paths if git("status", "--porcelain", "--", path)]
     if not differ:
         return False
-    command.run([*git, "add", "--", *differ])
-    command.run([*git, "commit", "--quiet", "-m", message, "--", *differ])
+    git("add", "--", *differ)
+    git("commit", "--quiet", "-m", message, "--", *differ)
     return True
 
 
 def _deploy(rotation: Rotation) -> Events[int]:
     """Deploy what is sealed, and return the release that has it: the one that runs, where that has it already."""
     runs = _current(rotation)
-    sha = "" if rotation.job.environment == LOCAL else runs.sha
-    wish = deploys.Wish(sha=sha, yes=rotation.wish.yes, rotates=rotation.job.key)
-    yield from deploys.run(rotation.repo, rotation.job.environment, wish)
+    sha = runs.sha if rotation.engine.versioned else ""
+    options = deploys.Options(sha=sha, yes=rotation.options.yes, rotates=rotation.job.key)
+    yield from deploys.run(rotation.repo, rotation.job.environment, options)
     return _current(rotation).number
 
 
 def _current(rotation: Rotation) -> releases.Release:
     """Return the release that runs; NotRunningError when there is none."""
-    repo, name = rotation.repo, rotation.job.environment
-    runs = releases.current(engines.of(repo, name).history(repo, name))
+    name, runs = rotation.job.environment, releases.current(rotation.engine.history())
     if runs is None:
         raise errors.NotRunningError(f"nothing runs in {name}", f"inv deploy --env={name}, then the same command")
     return runs
@@ -258,13 +267,12 @@ def _current(rotation: Rotation) -> releases.Release:
 
 def _confirmed(rotation: Rotation) -> str:
     """Count the healthy replicas of each service with the key; RotationError where one is missing or old."""
-    repo, name, number = rotation.repo, rotation.job.environment, rotation.state.release
-    engine = engines.of(repo, name)
-    current = releases.current(engine.history(repo, name))
+    name, number, engine = rotation.job.environment, rotation.state.release, rotation.engine
+    current = releases.current(engine.history())
     if current is None or current.number < number:
         raise errors.RotationError(f"release {number} is not the current one of {name}", "inv history shows why")
     services = [one for one, about in current.services.items() if rotation.job.key in about.keys]
-    running = [one for one in engine.replicas(repo, name) if one.service in services]
+    running = [one for one in engine.replicas() if one.service in services]
     for service in services:
         mine = [one for one in running if one.service == service]
         good = [one for one in mine if one.release == current.number and engine.healthy(one)]

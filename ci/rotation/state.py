@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ci.delivery.release import now, person
 from ci.ground import dotenv, errors, files
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.sealing import edit, identity, sops
 from runtime import Secret
 
@@ -130,4 +130,4 @@ def _values(repo: Repo, name: str, key: str) -> Path:
 
 
 def _record(repo: Repo, name: str) -> Path:
-    return folder(repo) / "record.jsonl" if name == LOCAL else repo.record
+    return repo.record if repo.environments.by_name[name].in_git else repo.state_of(name) / "rotations.jsonl"

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from ci.gates.finding import shown
 from ci.gates.rotation import GRACE_DAYS, dates
 from ci.ground import errors
-from ci.ground.repo import LOCAL, Repo
+from ci.ground.repo import Repo
 from ci.sealing import environment
 
 HEADINGS = ("environment", "key", "age", "due", "changed", "by", "shown by")
@@ -36,8 +36,8 @@ def rows(repo: Repo, name: str = "", now: datetime | None = None) -> Iterator[li
 
 def _in_git(repo: Repo, name: str) -> None:
     environment.known(repo, name)
-    if name == LOCAL:
-        names = [each for each in repo.environments.by_name if each != LOCAL]
+    names = repo.environments.in_git
+    if name not in names:
         raise errors.UsageError(
             f"{name} is not in git, nothing tells how old its values are",
             f"take one of {', '.join(names)}: --env=…",

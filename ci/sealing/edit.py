@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ci.ground import command, dotenv, errors, files
 from ci.ground.repo import Repo
-from ci.sealing import change, ciphertext, environment, exposed, identity, sops
+from ci.sealing import change, ciphertext, environment, exposed, identity, sops, unset
 from runtime.loader import near
 
 # What keeps well-known editors from writing what they edit anywhere but into the file itself.
@@ -39,9 +39,7 @@ def encrypt(repo: Repo, name: str, text: str) -> list[str]:
         check(repo, name, key, value)
     with change.alone(repo):
         gone = dict.fromkeys(repo.schema.keys) | values
-        change.apply(
-            repo, {**exposed.settled(repo, name, gone), repo.sealed(name): seal(repo, name, values).encode()}
-        )
+        change.apply(repo, {**_settled(repo, name, gone), repo.sealed(name): seal(repo, name, values).encode()})
     return list(values)
 
 
@@ -120,13 +118,18 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
 
 def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
     """Return the sealed file with these values, without the keys whose value is None, and what that settles."""
-    path, settled = repo.sealed(name), exposed.settled(repo, name, values)
+    path, settled = repo.sealed(name), _settled(repo, name, values)
     if not path.exists():
         return {
             path: seal(repo, name, {key: value for key, value in values.items() if value is not None}).encode()
         }
     own = identity.at_hand(repo, name)
     return {**settled, path: ciphertext.updated(repo, path.name, path.read_bytes(), values, own)}
+
+
+def _settled(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
+    """Return the lists that these new values leave: of what somebody could read, and of what is not set yet."""
+    return {**exposed.settled(repo, name, values), **unset.settled(repo, name, values)}
 
 
 @contextmanager

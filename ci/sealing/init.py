@@ -10,7 +10,7 @@ from ci.ground import dotenv, errors, files, ports
 from ci.ground.environments import NAME, TEMPLATE
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
-from ci.sealing import edit, identity, merge, recipients
+from ci.sealing import edit, identity, merge, recipients, unset
 from runtime import Secret
 
 Ask = Callable[[str, Key], str]  # environment and key in, the value out; empty to leave it for later
@@ -30,8 +30,9 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     """Make the repository the user's own, under a project's name or its folder's, and return what was made.
 
     An identity per environment, outside the repository and never over one that is there; .sops.yaml; every value
-    that can be generated; the others from `ask`. The files of the repository change at the very end, all of them,
-    and the project's name last: a run that failed is simply run again.
+    that can be generated; the others from `ask`; an exception for each that is left for later. The files of the
+    repository change at the very end, all of them, and the project's name last: a run that failed is simply run
+    again.
     """
     merge.install(repo)
     project = project or re.sub(r"[^a-z0-9-]+", "-", repo.root.name.lower()).strip("-")
@@ -41,6 +42,8 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     own = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
     sealed = {name: _values(repo, name, ask, report) for name in names}
     write(repo, repo.root, own, sealed)
+    if report.missing:
+        files.replace(unset.path(repo), unset.accepted(repo, report.missing))
     path = repo.root / "config/environments.yaml"
     text = path.read_text(encoding="utf-8")
     files.replace(path, re.sub(r"(?m)^project: .*$", f"project: {project}", text))

@@ -1,11 +1,13 @@
 """The layers of the code: which way imports point, who prints and who starts programs, what every test says."""
 
 import ast
+import re
 import subprocess
 import sys
 
 import pytest
 
+from ci.delivery import engines
 from tests.lockstep.sources import (
     ROOT,
     STARTS_PROGRAMS,
@@ -18,22 +20,6 @@ from tests.lockstep.sources import (
 )
 
 LAYERS = ["ci.ground", "ci.sealing", "ci.gates", "ci.delivery", "ci.rotation", "ci.cli"]
-OURS = ("app", "ci", "model", "runtime", "sandbox", "tasks", "worker")
-ALLOWED = {
-    "app": {"app", "model", "runtime"},
-    "worker": {"worker", "model", "runtime"},
-    "model": {"model", "runtime"},
-    "runtime": {"runtime"},
-}
-
-
-@pytest.mark.parametrize("folder", list(ALLOWED))
-def test_services_import_only_what_they_may(folder: str) -> None:
-    """app, worker, model and config know nothing of ci and tasks, nor of each other beyond the shared model."""
-    found = {name.split(".")[0] for path in files(folder) for name in imports(parse(path))} & set(OURS)
-
-    assert files(folder)
-    assert found <= ALLOWED[folder]
 
 
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if files(layer.replace(".", "/"))])
@@ -47,13 +33,26 @@ def test_a_layer_imports_only_from_those_before_it(layer: str) -> None:
     assert set() == {name for name in found if not name.startswith(tuple(allowed))}
 
 
-@pytest.mark.parametrize("folder", ["app", "worker", "model"])
-def test_services_read_the_environment_through_config_alone(folder: str) -> None:
-    """No os.environ, getenv or dotenv outside the loader."""
-    forbidden = ("os.environ", "getenv", "dotenv")
-    found = [path.name for path in files(folder) for word in forbidden if word in path.read_text()]
+def test_runtime_imports_nothing_of_ours() -> None:
+    """An image holds runtime/ without ci/."""
+    found = {name.split(".")[0] for path in files("runtime") for name in imports(parse(path))}
 
-    assert [] == found
+    assert files("runtime")
+    assert set() == found & {"app", "ci", "model", "sandbox", "tasks", "tests", "worker"}
+
+
+def test_the_servers_need_few_packages() -> None:
+    """The product's tests start Postgres and Redis by ci/, without the packages that the rest of it needs."""
+    program = (
+        "import sys, types; runtime = types.ModuleType('runtime'); runtime.Secret = str; "
+        "sys.modules['runtime'] = runtime; import ci.delivery.servers, ci.ground.ports; print(*sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.split())
+    assert {"ci.delivery.servers", "psutil", "psycopg", "redis"} <= loaded
+    assert set() == loaded & {"cerberus", "certifi", "docker", "httpx", "invoke", "requests", "twilio", "yaml"}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_each_way_to_start_a_program_is_seen(source: str) -> None:
 
 def test_one_module_starts_programs() -> None:
     """Only ci/ground/command.py starts a program, in whatever way."""
-    folders = ("app", "ci", "model", "runtime", "sandbox", "worker")
+    folders = ("ci", "runtime")
     starting = [path for folder in folders for path in files(folder) if matching(STARTS_PROGRAMS, parse(path))]
 
     assert [ROOT / "ci/ground/command.py"] == starting
@@ -137,11 +136,35 @@ def test_the_core_is_silent() -> None:
     assert any(matching(TALKS_TO_A_TERMINAL, parse(path)) for path in below), "an entry point is left out, so far"
 
 
+NAMES = frozenset({"local", "dev", "staging", "prod", *engines.ENGINES})
+NAMED = {  # where a name is meant as a word, and why
+    "ci/delivery/engines/__init__.py": "the registry",
+    "ci/gates/parity/values.py": "how the names of environments are spelled in hosts",
+}
+
+
+def test_nothing_asks_for_an_environment_or_an_engine_by_name() -> None:
+    """Outside of the engines the core asks for traits: no text is one of those names, or an option with one."""
+    option = re.compile(rf"--(env|to)[= ]({'|'.join(NAMES)})\b")
+    below = [path for path in files("ci") if not path.is_relative_to(ROOT / "ci/delivery/engines/swarm")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in below
+        if not path.is_relative_to(ROOT / "ci/delivery/engines/processes")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value in NAMES or option.search(node.value))
+    }
+
+    assert NAMED.keys() == found
+
+
 def test_every_test_says_what_it_is_about() -> None:
     """Each test function has a docstring of one sentence."""
     silent = [
         f"{path.name}:{node.name}"
-        for path in files("tests")
+        for path in files("tests/lockstep")
         for node in ast.walk(parse(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")

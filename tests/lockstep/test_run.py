@@ -76,12 +76,10 @@ def lock_and_mirror() -> Iterator[tuple[str, Mirror]]:
 def newcomer(folder: Path, lock_and_mirror: tuple[str, Mirror]) -> Newcomer:
     lock, mirror = lock_and_mirror
     root, home = folder / "a checkout", folder / "home"
-    for name in ("ci/cli", "ci/ground", "config", "run"):
-        copy = shutil.copytree if (checkouts.ROOT / name).is_dir() else shutil.copy
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(checkouts.ROOT / name, root / name)
-    (root / "requirements").mkdir()
-    (root / "requirements/dev.txt").write_text(lock)
+    for name in ("ci/cli", "ci/ground"):
+        shutil.copytree(checkouts.ROOT / name, root / name)
+    shutil.copy(checkouts.ROOT / "run", root)
+    (root / "ci/requirements.txt").write_text(lock)
     (root / "ci/ground/tools.toml").write_text(pin(PROGRAM.encode()))
     home.mkdir()
     mirror.asked.clear()
@@ -136,7 +134,7 @@ def test_the_command_runs_inside(settled: Newcomer) -> None:
 
 def test_a_changed_lock_is_followed(settled: Newcomer) -> None:
     """After a git pull the packages are those of the new lock, and back again without the network."""
-    lock = settled.root / "requirements/dev.txt"
+    lock = settled.root / "ci/requirements.txt"
     text, importing = lock.read_text(), ("python", "-c", "import certifi")
     lock.write_text(text[text.index("cerberus==") :])
     settled.run(*importing, code=1)
@@ -151,7 +149,7 @@ def test_a_changed_lock_is_followed(settled: Newcomer) -> None:
 
 def test_a_package_with_another_hash_is_not_installed(settled: Newcomer) -> None:
     """The installer's last lines, the fault and a hint are told; with the right hash the next run goes on."""
-    lock = settled.root / "requirements/dev.txt"
+    lock = settled.root / "ci/requirements.txt"
     text = lock.read_text()
     lock.write_text(text.replace(text[text.index("sha256:") :][:71], f"sha256:{'0' * 64}"))
     (settled.root / ".venv/made-of").unlink()

@@ -12,11 +12,11 @@ PASSWORD = "SMTP_PASSWORD"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> checkouts.Clone:
-    made = checkouts.clone(tmp_path_factory.mktemp("tasks"))
+    made = checkouts.fixture(tmp_path_factory.mktemp("tasks"))
     made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     path = made.repo.root / "config/environments.yaml"
-    nowhere = "protected: true\n    docker: unix:///nonexistent.sock\n"
-    path.write_text(path.read_text().replace("protected: true\n", nowhere))
+    nowhere = "      docker: unix:///nonexistent.sock\n      proxy: {port: 8083"
+    path.write_text(path.read_text().replace("      proxy: {port: 8083", nowhere))
     return made
 
 
@@ -70,7 +70,7 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("deploy --env=prod", "", 48, "no docker engine answers at unix:///nonexistent.sock"),
         ("promote --to=prd", "", 64, "no environment prd"),
         ("rollback --env=prd", "", 64, "no environment prd"),
-        ("rollback --env=local", "", 64, "local runs what stands in the working tree"),
+        ("rollback --env=local", "", 64, "local runs the working tree, not an image"),
         ("rotation.status --env=prd", "", 64, "no environment prd"),
         ("rotation.status --env=local", "", 64, "local is not in git"),
         ("leaked", "abcdefg\n", 25, "the value is shorter than 8 characters"),

@@ -1,6 +1,7 @@
 import re
 import secrets
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ci.ground import command
 from tests import sandboxes
 from tests.sandboxes import Sandbox
 
@@ -38,7 +38,8 @@ def browse(tmp_path: Path) -> Callable[[str], str]:
         pytest.fail(f"none of {', '.join(BROWSERS)} is on PATH: apt-get install chromium")
 
     def open_(url: str) -> str:
-        shown = command.attempt([browser, *QUIET, f"--user-data-dir={tmp_path / 'browser'}", url])
+        argv = [browser, *QUIET, f"--user-data-dir={tmp_path / 'browser'}", url]
+        shown = subprocess.run(argv, capture_output=True, timeout=120, check=False)
         complaints = [line for line in shown.stderr.decode().splitlines() if "CONSOLE" in line]
 
         assert complaints == []

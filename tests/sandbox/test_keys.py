@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ci.ground import errors
+from sandbox.errors import StartError
 from tests import sandboxes
 from tests.sandboxes import GOOD, Sandbox
 
@@ -114,6 +114,6 @@ def test_damaged_file_of_keys(tmp_path: Path) -> None:
 
     child = sandboxes.spawn(tmp_path, given, "--port", "1", "--smtp-port", "1")
 
-    assert child.wait(60) == errors.ConfigurationError.code
+    assert child.wait(60) == StartError.code
     assert "state.json is damaged" in (tmp_path / "log").read_text()
     assert (tmp_path / "state.json").read_text() == '{"keys": ['

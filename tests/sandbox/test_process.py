@@ -8,8 +8,9 @@ import httpx
 import psutil
 import pytest
 
-from ci.ground import errors, ports
+from ci.ground import ports
 from sandbox.__main__ import listen
+from sandbox.errors import StartError
 from tests import sandboxes
 from tests.sandboxes import Sandbox
 
@@ -86,7 +87,7 @@ def test_input_that_is_not_whole(tmp_path: Path, given: object) -> None:
 
     child = sandboxes.spawn(tmp_path, given, *words)
 
-    assert child.wait(60) == errors.ConfigurationError.code
+    assert child.wait(60) == StartError.code
     assert "SMTP_PASSWORD" in (tmp_path / "log").read_text()
     assert "canary" not in (tmp_path / "log").read_text()
 
@@ -97,5 +98,5 @@ def test_port_in_use(sandbox: Sandbox, tmp_path: Path) -> None:
 
     child = sandboxes.spawn(tmp_path, given, "--port", "0", "--smtp-port", str(sandbox.smtp_port))
 
-    assert child.wait(60) == errors.PortInUseError.code
-    assert f"port {sandbox.smtp_port} cannot be had" in (tmp_path / "log").read_text()
+    assert child.wait(60) == StartError.code
+    assert f"port {sandbox.smtp_port} is not available" in (tmp_path / "log").read_text()

@@ -1,7 +1,7 @@
 """Deploys, rollbacks and rotations under fire: what got a 202 arrives, and in the end all is as it was released.
 
 Containers of api and worker are killed, Redis forgets all, Postgres' connections are cut, while messages come
-through the edge. What fails because of that is begun again: the same command goes on. `nox -s soak` has ten
+through the proxy. What fails because of that is begun again: the same command goes on. `nox -s soak` has ten
 rounds.
 """
 
@@ -139,5 +139,5 @@ def test_deploys_and_rotations_under_fire(fire: Fire) -> None:
     ledger.balance(about, fire.database, *fire.handed(), bound)
     assert fire.chaos.happened
     services.until(lambda: 3 == project.inv("status", "--env=dev").count(" ready "), 60)
-    assert "all that runs is as release" in project.inv("drift", "--env=dev")
+    assert "no drift from release" in project.inv("drift", "--env=dev")
     assert 1 == dev.valid_keys()

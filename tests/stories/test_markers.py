@@ -43,7 +43,7 @@ BELONGS = {
 METRICS = {
     "the api": ("api", "http://127.0.0.1:8000", "lockstep_info"),
     "the worker": ("worker", "http://127.0.0.1:8000", "lockstep_info"),
-    "the edge": ("api", "http://EDGE:8404", "haproxy_backend_http_responses_total"),
+    "the proxy": ("api", "http://PROXY:8404", "haproxy_backend_http_responses_total"),
 }
 
 
@@ -204,7 +204,7 @@ class Life:
         }
         for name, (service, url, metric) in METRICS.items():
             program = f"import urllib.request as r; print(r.urlopen('{url}/metrics').read().decode())"
-            argv = ["python", "-c", program.replace("EDGE", self.project.service("dev", "edge").name)]
+            argv = ["python", "-c", program.replace("PROXY", self.project.service("dev", "proxy").name)]
             text = self.containers(service)[0].exec_run(argv).output
             path = self.folder / "seen" / f"metrics of {name}"
             path.write_bytes(text)
@@ -236,7 +236,7 @@ class Life:
         to.writelines(json.dumps(ask(filters=wanted)).encode() for ask in asked)
         to.write(json.dumps(client.inspect_image(f"{self.project.name}:{self.project.sha('dev')}")).encode())
         found = self.containers()
-        assert {"api", "worker", "edge"} == {one.labels["lockstep.service"] for one in found}
+        assert {"api", "worker", "proxy"} == {one.labels["lockstep.service"] for one in found}
         for container in found:
             to.write(json.dumps(container.attrs).encode())
             main = Path("/proc", str(container.attrs["State"]["Pid"]))

@@ -44,28 +44,35 @@ def project(
 ) -> Iterator[Project]:
     """A project whose image the nodes get from their registry, and whose first release runs in dev."""
     with swarms.project(tmp_path_factory.mktemp("project"), postgres_url, redis_url, swarm.host) as made:
-        edge = {"port": made.edges["dev"], "image": swarm.publish("haproxy:2.6-bookworm")}
+        proxy = {"port": made.ports["dev"], "image": swarm.publish("haproxy:2.6-bookworm")}
         top = {"registry": f"{swarm.registry}/{made.name}"}
-        configure(made, swarm.nodes[0], top, replicas=REPLICAS, edge=edge)
+        configure(made, swarm.nodes[0], top, {"proxy": proxy}, replicas=REPLICAS)
         made.commit("three nodes")
         made.build(f"--push={swarm.push}/{made.name}")
         made.inv("deploy", "--env=dev")
         yield made
 
 
-def configure(project: Project, manager: Node, top: dict[str, str] | None = None, **about: Any) -> None:
-    """Write down by which manager the environments are reached, and what else is given."""
+def configure(
+    project: Project,
+    manager: Node,
+    top: dict[str, str] | None = None,
+    settings: dict[str, Any] | None = None,
+    **about: Any,
+) -> None:
+    """Write down by which manager the environments are reached, and what else is given; an empty proxy is none."""
     path = "config/environments.yaml"
     document = yaml.safe_load(project.read(path)) | (top or {})
     for name in swarms.ENVIRONMENTS:  # copies, or what is the same would be written as aliases
-        document["environments"][name] |= {"docker": manager.docker, "address": manager.address, **deepcopy(about)}
-        if not document["environments"][name]["edge"]:
-            del document["environments"][name]["edge"]
+        environment = document["environments"][name] | deepcopy(about)
+        swarm = environment["swarm"] | {"docker": manager.docker, "address": manager.address} | (settings or {})
+        environment["swarm"] = {key: deepcopy(value) for key, value in swarm.items() if value}
+        document["environments"][name] = environment
     project.write(path, yaml.safe_dump(document, sort_keys=False))
 
 
 def url(project: Project, node: Node) -> str:
-    return f"http://{node.address}:{project.edges['dev']}"
+    return f"http://{node.address}:{project.ports['dev']}"
 
 
 def names(swarm: Swarm) -> list[str]:
@@ -73,18 +80,18 @@ def names(swarm: Swarm) -> list[str]:
 
 
 def everywhere(project: Project, swarm: Swarm, number: int) -> float:
-    """Return the seconds until the edge of each node answers with a release; the deploy asked that of one node."""
-    edges = [url(project, node) for node in swarm.nodes]
-    return seconds(time.time(), lambda: {swarms.version(edge)["release"] for edge in edges} == {number})
+    """Return the seconds until the proxy of each node answers with a release; the deploy asked one node."""
+    proxies = [url(project, node) for node in swarm.nodes]
+    return seconds(time.time(), lambda: {swarms.version(proxy)["release"] for proxy in proxies} == {number})
 
 
 def image(project: Project, node: Node) -> str:
-    """Return the commit that the one image was built of, as the edge of a node says."""
+    """Return the commit that the one image was built of, as the proxy of a node says."""
     return str(swarms.version(url(project, node))["sha"])
 
 
 def deploy(project: Project, manager: Node) -> int:
-    """Deploy another value through a manager, and return the number of the release that its edge answers with."""
+    """Deploy another value through a manager, and return the number of the release that its proxy answers with."""
     configure(project, manager)
     project.tweak("dev")
     project.inv("deploy", "--env=dev", f"--sha={image(project, manager)}")
@@ -109,7 +116,7 @@ def applied(project: Project, sha: str) -> subprocess.Popen[str]:
 
 def placed(project: Project, asked: Node) -> dict[str, list[str]]:
     """Return the nodes that the ready replicas of each service are on."""
-    return {one: nodes.placed(asked, f"{project.name}-dev-{one}") for one in (*REPLICAS, "edge")}
+    return {one: nodes.placed(asked, f"{project.name}-dev-{one}") for one in (*REPLICAS, "proxy")}
 
 
 def whole(project: Project, asked: Node, lost: Node) -> bool:
@@ -135,7 +142,7 @@ def say(what: str, asked: Load, since: float = 0, **after: float) -> None:
 
 
 def test_a_deploy_reaches_every_node(project: Project, swarm: Swarm) -> None:
-    """One image runs on every node, each edge leads to all replicas, and the next release costs no request."""
+    """One image runs on every node, each proxy leads to all replicas, and the next release costs no request."""
     manager, *_ = swarm.nodes
     before = placed(project, manager)
     ids = set()
@@ -169,17 +176,17 @@ def test_a_node_is_lost(project: Project, swarm: Swarm) -> None:
     with load.upon(url(project, manager)) as later:
         without = deploy(project, manager)
     lost.start()
-    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["edge"])
+    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["proxy"])
     number = deploy(project, manager)
 
     say("a node lost", asked, began, noticed=noticed, replaced=replaced)
     say("a deploy without it", later, back=back, everywhere=everywhere(project, swarm, number))
     assert len(asked.failed) <= CLIENTS
     assert [] == later.failed
-    assert REPLICAS | {"edge": 2} == Counter(row[0] for row in status)
+    assert REPLICAS | {"proxy": 2} == Counter(row[0] for row in status)
     assert lost.name not in {row[4] for row in status}
     assert '"event": "working"' in logs
-    assert names(swarm) == placed(project, manager)["edge"]
+    assert names(swarm) == placed(project, manager)["proxy"]
     assert REPLICAS["api"] == len(placed(project, manager)["api"])  # on which nodes, the swarm decides
     assert without + 1 == number
 
@@ -203,7 +210,7 @@ def test_the_leader_is_lost_in_a_deploy(project: Project, swarm: Swarm) -> None:
     number = deploy(project, manager)
     history = project.inv("history", "--env=dev").splitlines()[1:]
     lost.start()
-    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["edge"])
+    back = seconds(time.time(), lambda: swarm.agreed() and lost.name in placed(project, manager)["proxy"])
 
     say("the leader lost", asked, began, elected=elected, ended=ended, replaced=replaced, back=back)
     assert deploying.returncode in (0, errors.EngineError.code), said
@@ -247,7 +254,7 @@ def test_one_node_needs_no_registry(tmp_path: Path, postgres_url: str, redis_url
         swarms.project(tmp_path / "project", postgres_url, redis_url, one.host) as made,
     ):
         [node] = one.nodes
-        configure(made, node, replicas={"api": 1, "worker": 1}, edge={})
+        configure(made, node, None, {"proxy": {}}, replicas={"api": 1, "worker": 1})
         made.commit("one node, no registry")
         made.build()
         made.inv("deploy", "--env=dev")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trustme
 
-from ci.delivery.engines import swarm
+from ci.delivery import engines
 from ci.delivery.release import HEALTHY
 from ci.ground import dotenv, errors, ports
 from ci.ground.repo import Repo
@@ -115,8 +115,8 @@ def another(project: Project) -> str:
     return sha
 
 
-def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -> None:
-    """A certificate that the swarm keeps is the edge's; a deploy that does not trust what it meets there fails."""
+def test_the_proxy_speaks_tls(project: Project, tmp_path: Path, restored: None) -> None:
+    """A certificate that the swarm keeps is the proxy's; a deploy that does not trust it fails."""
     authority, name = trustme.CA(), f"{project.name}-tls"
     made = authority.issue_cert("127.0.0.1")
     pair = b"".join(one.bytes() for one in (*made.cert_chain_pems, made.private_key_pem))
@@ -124,15 +124,15 @@ def test_the_edge_speaks_tls(project: Project, tmp_path: Path, restored: None) -
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     path = "config/environments.yaml"
     text = project.read(path)
-    port = f"port: {project.edges['dev']}"
-    project.write(path, text.replace(port, f"{port}\n      certificate: {name}"))
+    port = f"port: {project.ports['dev']}"
+    project.write(path, text.replace(port, f"{port}\n        certificate: {name}"))
     project.commit("tls")
     trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
 
     refused = project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}", code=errors.SmokeError.code)
     project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}", environ=trusting)
 
-    url = f"https://127.0.0.1:{project.edges['dev']}/version"
+    url = f"https://127.0.0.1:{project.ports['dev']}/version"
     context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
     answer = httpx.get(url, verify=context).json()
     assert "does not answer with release" in refused
@@ -153,12 +153,14 @@ def test_a_module_runs_once_with_the_environment(project: Project) -> None:
     assert "job" not in project.inv("status", "--env=dev")
 
 
-def test_the_edge_counts(project: Project) -> None:
+def test_the_proxy_counts(project: Project) -> None:
     """Its metrics are for those in its network, not for the public port."""
     client: Any = docker.from_env()
     labels = [f"lockstep.project={project.name}", "lockstep.environment=dev", "lockstep.service=api"]
     api = client.containers.list(filters={"label": labels})[0]
-    program = f"import urllib.request as r; print(r.urlopen('http://{project.name}-dev-edge:8404/metrics').read())"
+    program = (
+        f"import urllib.request as r; print(r.urlopen('http://{project.name}-dev-proxy:8404/metrics').read())"
+    )
 
     seen = api.exec_run(["python", "-c", program]).output.decode()
     public = [httpx.get(f"{project.url('dev')}/{path}") for path in ("metrics", "%6Detrics", "metrics/", "readyz")]
@@ -245,7 +247,7 @@ def test_a_failed_deploy_under_load(
     assert 'Traceback (most recent call last):\n  File "/work' not in shown
     assert before == release(project)
     assert [] == asked.failed
-    assert "all that runs is as release" in project.inv("drift", "--env=dev")
+    assert "no drift from release" in project.inv("drift", "--env=dev")
 
 
 @pytest.mark.parametrize("step", ["lock", "plan", *STEPS, *(f"in {step}" for step in STEPS if LONG)])
@@ -262,14 +264,15 @@ def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) ->
     number = release(project)
     assert f"{number} *" in history
     assert "not finished" not in history
-    assert {number} == {int(line.split()[1]) for line in rows(project, "dev") if line.split()[0] != "edge"}
+    assert {number} == {int(line.split()[1]) for line in rows(project, "dev") if line.split()[0] != "proxy"}
     assert bundles(project) >= names(project, "secrets") >= {f"{number}.api", f"{number}.worker"}
     assert "lock" not in names(project, "configs")
 
 
 def bundles(project: Project) -> set[str]:
     """Return the bundles of dev's healthy releases; a rollback's are those of the release that it restored."""
-    past = swarm.history(Repo(project.clone.repo.root), "dev")
+    with engines.open(Repo(project.clone.repo.root), "dev") as engine:
+        past = engine.history()
     found = {about.bundle for one in past if one.result == HEALTHY for about in one.services.values()}
     return {one.removeprefix(f"{project.name}.dev.") for one in found}
 
@@ -307,8 +310,8 @@ STRAY = "run -d --rm --name P-stray --label lockstep.project=P --label lockstep.
         {
             "service update -d --env-add LOG_FORMAT=text P-dev-api": "api differs in its environment: LOG_FORMAT",
             "service update -d --image P:by-hand P-dev-worker": "worker differs in its image",
-            "service update -d --publish-add mode=host,published=FREE,target=8404 P-dev-edge": (
-                "edge differs in its ports"
+            "service update -d --publish-add mode=host,published=FREE,target=8404 P-dev-proxy": (
+                "proxy differs in its ports"
             ),
         },
         {
@@ -339,4 +342,4 @@ def test_what_was_changed_by_hand_is_found_and_put_right(project: Project, edits
     project.inv("deploy", "--env=dev", f"--sha={project.sha('dev')}")
 
     assert [] == [told for told in edits.values() if told.replace("P-", f"{project.name}-") not in shown]
-    assert "all that runs is as release" in project.inv("drift", "--env=dev")
+    assert "no drift from release" in project.inv("drift", "--env=dev")

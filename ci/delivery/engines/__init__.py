@@ -1,23 +1,30 @@
-"""What runs a release. An engine is a module that satisfies `Engine` and stands in `ENGINES`."""
+"""What runs releases: `with engines.open(repo, name) as engine:`. An engine is a class that satisfies `Engine`.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+Its module is imported when an environment names it, so that nobody pays for the engines of others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, Self, TypeVar
+
+import cerberus
 
 from ci.delivery.release import Image, Release
 from ci.ground import errors
+from ci.ground.environments import Environment, flat
+from ci.ground.events import Events
 from ci.ground.repo import Repo
 from ci.sealing.environment import known
 from runtime import Secret
 
 Sealed = Mapping[str, Secret]  # values by key; empty where the engine holds the release's bundles already
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Replica:
-    """One running replica of a service: where it runs, where it tells its own health, since when (Unix time)."""
+    """One running replica of a service: where it runs, where it reports its health, since when (Unix time)."""
 
     service: str
     release: int
@@ -28,74 +35,147 @@ class Replica:
 
 
 class Engine(Protocol):
-    """The few things a deploy asks of what runs it."""
+    """What a deploy asks of what runs one environment; it connects when it must, once, until it is closed."""
 
-    def lock(self, repo: Repo, name: str) -> AbstractContextManager[None]:
+    @property
+    def versioned(self) -> bool:
+        """Whether it runs an image that was built from a commit; if not, it runs the working tree."""
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """Its settings that are part of a release, as JSON can hold them."""
+
+    @property
+    def images(self) -> str | None:
+        """The address of the Docker client that holds the environment's images, None when it runs none."""
+
+    def __init__(self, repo: Repo, environment: Environment) -> None:
+        """Validate the settings; ConfigurationError names every problem. Nothing is connected yet."""
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+
+    def lock(self) -> AbstractContextManager[None]:
         """Hold the environment against other deploys; LockedError names who has it."""
 
-    def unlock(self, repo: Repo, name: str) -> str:
-        """Take away a lock whose holder is gone, and say whose it was."""
+    def unlock(self) -> str:
+        """Remove a lock whose holder is gone, and return whose it was."""
 
-    def image(self, repo: Repo, name: str, sha: str) -> Image:
+    def image(self, sha: str) -> Image:
         """Return the image of a commit; an error says how to make it."""
 
-    def prepare(self, repo: Repo, release: Release, sealed: Sealed) -> str:
-        """Clear away what a killed deploy left, bring up what the services stand on, and say what that is."""
+    def prepare(self, release: Release, sealed: Sealed) -> str | Events[str]:
+        """Remove what a killed deploy left, start what the services rely on, and return what that is."""
 
-    def migrate(self, repo: Repo, release: Release, sealed: Sealed) -> None:
+    def migrate(self, release: Release, sealed: Sealed) -> None:
         """Bring the database to the release's revision; MigrationError shows why not."""
 
-    def apply(self, repo: Repo, release: Release, sealed: Sealed) -> list[Replica]:
+    def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Start the release beside what runs, and return its replicas; StartError shows why not."""
 
-    def wait(self, repo: Repo, release: Release, replicas: Iterable[Replica]) -> None:
+    def wait(self, release: Release, replicas: Iterable[Replica]) -> None:
         """Wait until all are healthy; StartError shows the log of one that is not."""
 
-    def edge(self, repo: Repo, release: Release) -> str:
-        """Return the URL at which the edge is reached from here; empty when there is no edge."""
+    def url(self, release: Release) -> str:
+        """Return the URL at which the proxy is reached from here; empty when there is no proxy."""
 
-    def record(self, repo: Repo, release: Release) -> None:
+    def record(self, release: Release) -> None:
         """Make it the current release, and let what ran before drain and leave."""
 
-    def undo(self, repo: Repo, release: Release, why: str) -> None:
-        """Take away whatever is not of the current release, and note why this one failed."""
+    def undo(self, release: Release, why: str) -> None:
+        """Remove whatever is not of the current release, and note why this one failed."""
 
-    def history(self, repo: Repo, name: str) -> list[Release]:
-        """Return the recorded releases, oldest first."""
+    def history(self) -> list[Release]:
+        """Return the recorded releases, oldest first; FormatError when another version recorded one."""
 
-    def replicas(self, repo: Repo, name: str) -> list[Replica]:
+    def changes(self, before: Release | None, after: Release) -> list[str]:
+        """Return, one line each, how the engine's own part differs between two releases."""
+
+    def replicas(self) -> list[Replica]:
         """Return what runs now."""
 
     def healthy(self, replica: Replica) -> bool:
-        """Say whether one replica is ready."""
+        """Return whether one replica is ready."""
 
-    def drift(self, repo: Repo, name: str) -> list[str]:
-        """Say, one line each, where what runs differs from the current release."""
+    def drift(self) -> list[str]:
+        """Return, one line each, where what runs differs from the current release."""
 
-    def logs(self, repo: Repo, name: str, service: str | None, *, follow: bool) -> Iterator[str]:
+    def logs(self, service: str | None, *, follow: bool) -> Iterator[str]:
         """Yield the log's lines, of one service or of all."""
 
-    def run(self, repo: Repo, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+    def run(self, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
         """Run a module once with a service's environment; return its exit code and what it printed."""
 
-    def stop(self, repo: Repo, name: str, *, purge: bool) -> str:
-        """Stop everything of the environment and say what that was; `purge` deletes its data, too."""
+    def stop(self, *, purge: bool) -> str:
+        """Stop everything of the environment and return what that was; `purge` deletes its data as well."""
 
 
-ENGINES: Mapping[str, str] = {
-    "local": "ci.delivery.engines.processes",
-    "swarm": "ci.delivery.engines.swarm",
-    "fake": "ci.delivery.engines.fake",
-}
+def _processes() -> type[Engine]:
+    from ci.delivery.engines.processes import Processes  # noqa: PLC0415
+
+    return Processes
 
 
-def of(repo: Repo, name: str) -> Engine:
-    """Return the engine that environments.yaml gives an environment; UsageError when there is none of either."""
+def _swarm() -> type[Engine]:
+    from ci.delivery.engines.swarm import Swarm  # noqa: PLC0415
+
+    return Swarm
+
+
+ENGINES: dict[str, Callable[[], type[Engine]]] = {"processes": _processes, "swarm": _swarm}
+
+
+def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
+    """Return the engine of an environment; use it as a context manager.
+
+    Raises UsageError when there is no such environment, and ConfigurationError for whatever is wrong in
+    environments.yaml, of other environments as well.
+    """
     known(repo, name)
-    engine = repo.environments.by_name[name].engine
-    if engine not in ENGINES:
-        raise errors.UsageError(
-            f"{name} is run by {engine}, which this version cannot do",
-            f"engines here are {', '.join(ENGINES)}; config/environments.yaml says which one runs what",
-        )
-    return cast("Engine", import_module(ENGINES[engine]))
+    return check(repo)[name]
+
+
+def check(repo: Repo) -> dict[str, Engine]:
+    """Return the engine of every environment, unconnected; ConfigurationError names every problem."""
+    made: dict[str, Engine] = {}
+    problems: list[str] = []
+    for name, environment in repo.environments.by_name.items():
+        problems += [
+            f"{name}.replicas: there is no service {service}"
+            for service in environment.replicas
+            if service not in repo.schema.services
+        ]
+        if environment.engine not in ENGINES:
+            problems.append(f"{name}.engine: unknown engine {environment.engine}, use one of {', '.join(ENGINES)}")
+            continue
+        try:
+            made[name] = ENGINES[environment.engine]()(repo, environment)
+        except errors.ConfigurationError as error:
+            problems += error.detail
+    if problems:
+        raise errors.ConfigurationError("the environments are wrong", "fix config/environments.yaml", problems)
+    return made
+
+
+def settings(repo: Repo, environment: Environment, rules: Mapping[str, Any], kind: Callable[..., S]) -> S:
+    """Return an engine's settings as its own type; ConfigurationError names every problem.
+
+    A rule may hold `services: True`: then the setting is a mapping by service, and each must be of the schema.
+    """
+    validator = cerberus.Validator(
+        {name: {key: value for key, value in rule.items() if key != "services"} for name, rule in rules.items()}
+    )
+    where = f"{environment.name}.{environment.engine}"
+    problems = [] if validator.validate(environment.settings) else list(flat(where, validator.errors))
+    problems += [
+        f"{where}.{name}.{service}: there is no service {service}"
+        for name, rule in rules.items()
+        for service in (environment.settings.get(name) or () if rule.get("services") else ())
+        if service not in repo.schema.services
+    ]
+    if problems:
+        raise errors.ConfigurationError("the environments are wrong", "fix config/environments.yaml", problems)
+    return kind(**environment.settings)

@@ -34,7 +34,7 @@ RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools
 _NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
 _COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
 ENTRY = ["python", "-m", "runtime.entry"]
-SHARED = ("config", "model", "runtime")  # what every service imports
+SHARED = ("model", "runtime")  # what every service imports
 
 
 @dataclass

@@ -26,26 +26,40 @@ __all__ = [
     "Process",
     "Redis",
     "Server",
+    "kind",
+    "known",
     "postgres",
     "postgres_folder",
     "purge",
     "redis",
     "require_free",
     "running",
+    "server",
     "serving",
     "start",
     "stop",
 ]
 
 
-def postgres(url: str, data: Path, log: Path) -> Postgres:
-    """Return the Postgres of a DATABASE_URL; ConfigurationError unless that is a whole one of this machine."""
-    return Postgres(address("DATABASE_URL", url), data, log)
+def postgres(url: str, data: Path, log: Path, source: str = "the URL") -> Postgres:
+    """Return the Postgres of a URL; ConfigurationError names its source unless it is one of this machine."""
+    return Postgres(address(source, url), data, log)
 
 
-def redis(url: str, data: Path, log: Path) -> Redis:
-    """Return the Redis of a REDIS_URL; ConfigurationError unless that is a whole one of this machine."""
-    return Redis(address("REDIS_URL", url), data, log)
+def redis(url: str, data: Path, log: Path, source: str = "the URL") -> Redis:
+    """Return the Redis of a URL; ConfigurationError names its source unless it is one of this machine."""
+    return Redis(address(source, url), data, log)
+
+
+def kind(url: str) -> str:
+    """Return the kind of server, `postgres` or `redis`, that a URL or its template names; empty for any other."""
+    scheme = url.partition("://")[0].partition("+")[0]
+    return {"postgres": "postgres", "postgresql": "postgres", "redis": "redis"}.get(scheme, "")
+
+
+def server(kind: str, url: str, data: Path, log: Path, source: str) -> Server:
+    """Return the server of a kind; `source` is what messages call the URL."""
+    return (postgres if kind == "postgres" else redis)(url, data, log, source)
 
 
 def start(server: Server, timeout: float = 60) -> Process:
@@ -94,6 +108,11 @@ def purge(data: Path) -> None:
     stop(data)
     shutil.rmtree(data, ignore_errors=True)
     postgres_server.purge(data)
+
+
+def known(folder: Path) -> set[Path]:
+    """Return the data folders in a folder whose servers were started."""
+    return {path.with_suffix("") for path in folder.glob("*.pid")}
 
 
 @contextmanager

@@ -49,5 +49,5 @@ def require_free(port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 holder = processes.listening(port)
                 who = f"{holder.name()}, process {holder.pid}" if holder else "another process"
-                hint = "stop it, or take another port in config/local.env or with inv edit --env=local"
+                hint = "stop it, or give the environment another port: in its plain file, or with inv edit"
                 raise errors.PortInUseError(f"port {port} is in use by {who}", hint) from None

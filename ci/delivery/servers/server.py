@@ -65,16 +65,18 @@ class Server(Protocol):
         """Return if it accepts its own URL; ConnectionError if not yet, RejectedError if it never will."""
 
 
-def address(key: str, url: str) -> Address:
-    """Take a URL apart; ConfigurationError names the key unless it is whole and of this machine."""
+def address(source: str, url: str) -> Address:
+    """Take a URL apart; ConfigurationError names its source unless it is whole and of this machine."""
     try:
         parts = urlsplit(url)
         whole = parts.hostname in LOOPBACK and parts.port and parts.password
     except ValueError:
         whole = False
     if not whole:
-        hint = f"inv set --env=local --key={key}, its host must be 127.0.0.1"
-        raise errors.ConfigurationError(f"{key} of local names no server of this machine with a password", hint)
+        raise errors.ConfigurationError(
+            f"{source} does not name a server of this machine with a port and a password",
+            "inv set replaces it, its host must be 127.0.0.1",
+        )
     return _parts(parts)
 
 

@@ -15,9 +15,9 @@ from ci.gates.leaks import objects
 from ci.gates.leaks.feed import Feed
 from ci.gates.leaks.files import check_folder, check_image
 from ci.gates.leaks.look import Look
-from ci.gates.leaks.objects import Git
 from ci.gates.leaks.rules import RULES
 from ci.ground.errors import GateError
+from ci.ground.git import Git, opened
 from ci.ground.repo import Repo
 
 __all__ = ["RULES", "check", "check_commits", "check_folder", "check_image", "check_staged"]
@@ -25,7 +25,7 @@ __all__ = ["RULES", "check", "check_commits", "check_folder", "check_image", "ch
 
 def check(repo: Repo) -> Findings:
     """Look at the whole history: all objects and references, from a bare mirror clone in a temp folder."""
-    source = objects.opened(repo.root)
+    source = opened(repo.root)
     wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         # --shared copies no object: nothing of the history, not even packed, is written anywhere.
@@ -46,7 +46,7 @@ def check(repo: Repo) -> Findings:
 
 def check_commits(repo: Repo, base: str) -> Findings:
     """Look at what HEAD has and `base`, a revision, has not: commits, contents, messages and names."""
-    git = objects.opened(repo.root)
+    git = opened(repo.root)
     ends = [
         git("rev-parse", "--verify", "--end-of-options", f"{end}^{{commit}}").decode().strip()
         for end in ("HEAD", base)
@@ -65,7 +65,7 @@ def check_staged(repo: Repo) -> Findings:
     """Look at the staged files, whole, wherever in the checkout one stands."""
     # `git commit -a` and `git commit FILE` stage into an index of their own and name it to the hook.
     index = os.environ.get("GIT_INDEX_FILE")
-    git = objects.opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)
+    git = opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)
     every = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
     told = git(
         *("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=d"),

@@ -10,6 +10,7 @@ from ci.gates.finding import Findings
 from ci.gates.leaks import objects, rules
 from ci.gates.leaks.feed import Feed, Source
 from ci.gates.leaks.look import Leak, Look
+from ci.ground import git
 from ci.ground import repo as ground
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
@@ -25,7 +26,7 @@ def check_folder(repo: Repo) -> Findings:
     """Look at a working tree: what git tracks or would take, and everything where there is no git."""
     if not (repo.root / ".git").exists():
         return _found(Look.of(repo), _files(repo.root, _walk(repo.root)), "files")
-    listed = objects.opened(repo.root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")[:-1]
+    listed = git.opened(repo.root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")[:-1]
     return _found(Look.of(repo), _files(repo.root, [repo.root / os.fsdecode(name) for name in listed]), "files")
 
 

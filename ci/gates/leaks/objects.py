@@ -1,69 +1,14 @@
 """Git's objects as they are: no attribute, no ignore, no replacement and no setting of the target has a say."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ci.gates.leaks.feed import Feed, Source
 from ci.gates.leaks.look import Look
-from ci.ground import command
 from ci.ground.errors import GateError
-from ci.ground.git import SHORT
+from ci.ground.git import SHORT, Git
 
 GROUP = 128_000_000  # bytes of objects that one call of gitleaks gets
-_SETTINGS = {
-    "color.ui": "never",
-    "core.fsmonitor": "false",
-    "core.quotePath": "false",
-    "diff.external": "",
-    "diff.renames": "false",
-    "diff.relative": "false",
-    "diff.ignoreSubmodules": "none",
-    "log.showSignature": "false",
-    "protocol.allow": "never",  # a partial clone must not fetch what it lacks
-    "protocol.file.allow": "always",
-}
-
-
-@dataclass(frozen=True)
-class Git:
-    """Git in one folder, with an environment of ours alone; what fails is a GateError."""
-
-    root: Path
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-    def __call__(self, *words: str, text: bytes = b"", timeout: float = 3600) -> bytes:
-        """Run git and return its stdout."""
-        settings = {**_SETTINGS, "safe.directory": str(self.root)}
-        env = {
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_GRAFT_FILE": "/dev/null",
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": str(len(settings)),
-            **{f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)},
-            **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())},
-            **self.extra,
-        }
-        done = command.attempt(["git", "-C", self.root, *words], input=text, env=env, timeout=timeout)
-        if done.code:
-            shown = [line for line in done.stderr.decode(errors="replace").splitlines() if "fatal" in line][-3:]
-            raise GateError(f"git {words[0]} failed in {self.root}", "is it a whole git repository?", shown)
-        return done.stdout
-
-
-def opened(root: Path, extra: Mapping[str, str] | None = None) -> Git:
-    """Return git at the top of the checkout that `root` is in; GateError for a shallow clone or none at all."""
-    git = Git(root, extra or {})
-    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
-        hint = "fetch everything: git fetch --unshallow, or fetch-depth: 0 in the workflow's checkout"
-        raise GateError("this is a shallow clone, most of its history is not here", hint)
-    if git("rev-parse", "--is-bare-repository").strip() == b"true":
-        return git
-    return Git(Path(git("rev-parse", "--show-toplevel").decode().rstrip("\n")), extra or {})
 
 
 @dataclass

@@ -82,7 +82,7 @@ ENVIRON = Rule(
     "parity/environ-read",
     "an environment variable or env file that is read outside of the loader",
     'os.getenv("SMTP_HOST") in worker/mail.py',
-    "read it from what config.load() returns; a new key belongs in config/schema.yaml",
+    "read it from what runtime.load() returns; a new key belongs in config/schema.yaml",
 )
 UNREAD = Rule(
     "parity/unread",

@@ -54,7 +54,7 @@ def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads)
     try:
         nodes = list(ast.walk(ast.parse(content(repo, place), str(path))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how deep the parser goes
-        raise GateError(f"{place} is not Python", "nobody knows what it reads; mend it") from None
+        raise GateError(f"{place} is not Python", "fix its syntax: the gate must see what it reads") from None
     reads.found += [
         finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line)
         for what, line in _environ(nodes)
@@ -110,7 +110,7 @@ def _keys(nodes: Nodes, schema: Schema) -> Iterator[tuple[str, int, bool]]:
 
 
 def _loaded(nodes: Nodes) -> set[str]:
-    """Return the names that a module gives to what config.load() returns, or to a Config that it is handed."""
+    """Return the names that a module gives to what runtime.load() returns, or to a Config that it is handed."""
     found = set()
     for node in nodes:
         match node:

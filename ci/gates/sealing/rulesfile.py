@@ -69,8 +69,8 @@ def read(data: bytes | None, environments: Collection[str]) -> Rules:
     it = Rules()
     text = (data or b"").decode(errors="replace")
 
-    def add(rule: Rule, message: str, key: str = "", words: str = "") -> None:
-        line = text.count("\n", 0, max(text.find(words or key), 0)) + 1
+    def add(rule: Rule, message: str, key: str = "", sought: str = "") -> None:
+        line = text.count("\n", 0, max(text.find(sought or key), 0)) + 1
         it.findings.append(finding(rule, PLACE, message, line=line, key=key))
 
     document = _document(data)
@@ -81,8 +81,8 @@ def read(data: bytes | None, environments: Collection[str]) -> Rules:
     for key in (*_strangers(document, {"creation_rules"}), *_twice(text)):
         add(KEY, "does not belong here, or is there twice", key)
     for rule in rules:
-        for found, message, key, words in _rule(it, rule):
-            add(found, message, key, words)
+        for found, message, key, sought in _rule(it, rule):
+            add(found, message, key, sought)
     for name in it.recipients:
         if name not in environments:
             add(STRANGER, "is no environment of environments.yaml", name, f"secrets/{name}")

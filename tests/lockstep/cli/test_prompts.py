@@ -40,7 +40,7 @@ def at_a_terminal(clone: checkouts.Clone, words: list[str], answers: list[str]) 
 
 def test_set_asks_without_showing(tmp_path: Path) -> None:
     """At a terminal the value is asked for, and what is typed is not shown."""
-    clone = checkouts.clone(tmp_path)
+    clone = checkouts.fixture(tmp_path)
     clone.inv("init", "--name=acme")
     value = secrets.token_urlsafe()
 
@@ -53,7 +53,7 @@ def test_set_asks_without_showing(tmp_path: Path) -> None:
 
 def test_init_asks_again_after_a_slip(tmp_path: Path) -> None:
     """A bad answer is refused and asked for again; an empty one leaves the key for later."""
-    clone = checkouts.clone(tmp_path)
+    clone = checkouts.fixture(tmp_path)
     wanted = [key for key in clone.repo.schema.secrets() if key.generator("dev") is None]
     good = {key.name: checkouts.value("dev", key) for key in wanted}
 

@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 
 from ci import cli
-from ci.delivery import deploy, plan
-from ci.delivery.deploy import Deploy, Wish
-from ci.delivery.engines import fake
+from ci.delivery import deploy, engines, plan
+from ci.delivery.deploy import Deploy, Options
 from ci.delivery.release import Release, current
 from ci.ground import git
 from ci.ground.repo import Repo
 from tests import checkouts
+from tests.lockstep.delivery import fake
 
 MIGRATION = 'revision = "{}"\ndown_revision = {!r}\n'
 
@@ -50,7 +50,10 @@ class Project:
         """Change what environments.yaml says of an environment and commit it."""
         path = self.root / "config/environments.yaml"
         document = yaml.safe_load(path.read_bytes())
-        document["environments"][name] |= changed
+        about = document["environments"][name] | changed
+        document["environments"][name] = {
+            key: about[key] for key in about if key != "swarm" or about["engine"] == key
+        }
         return self.write("config/environments.yaml", yaml.safe_dump(document, sort_keys=False))
 
     def migration(self, revision: str, before: str | None, oldest: str = "") -> str:
@@ -58,25 +61,26 @@ class Project:
         text = MIGRATION.format(revision, before) + (f'oldest = "{oldest}"\n' if oldest else "")
         return self.write(f"model/migrations/versions/{revision}.py", text)
 
-    def deploy(self, name: str = "dev", **wish: Any) -> Deploy:
+    def deploy(self, name: str = "dev", **options: Any) -> Deploy:
         """Deploy, confirmed."""
-        return cli.follow(deploy.run(self.repo, name, Wish(**{"yes": True, **wish})))
+        return cli.follow(deploy.run(self.repo, name, Options(**{"yes": True, **options})))
 
-    def promote(self, name: str, **wish: Any) -> Deploy:
+    def promote(self, name: str, **options: Any) -> Deploy:
         """Promote, confirmed."""
-        return self.deploy(name, promote=True, **wish)
+        return self.deploy(name, promote=True, **options)
 
     def rollback(self, name: str = "dev", to: int | None = None) -> Deploy:
         """Roll back, confirmed."""
         return cli.follow(deploy.back(self.repo, name, to, why="", yes=True))
 
-    def preview(self, name: str = "dev", **wish: Any) -> plan.Plan:
+    def preview(self, name: str = "dev", **options: Any) -> plan.Plan:
         """Return the plan of a deploy."""
-        return deploy.preview(self.repo, name, Wish(**wish))
+        return deploy.preview(self.repo, name, Options(**options))
 
     def history(self, name: str = "dev") -> list[Release]:
         """Return the releases."""
-        return fake.history(self.repo, name)
+        with engines.open(self.repo, name) as engine:
+            return engine.history()
 
     def current(self, name: str = "dev") -> Release:
         """Return the release that should run."""

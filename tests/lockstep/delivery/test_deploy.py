@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ci.delivery import deploy
-from ci.delivery.engines import fake
+from ci.delivery import deploy, engines
 from ci.ground import errors, git
 from ci.sealing import edit
 from tests import kills
+from tests.lockstep.delivery import fake
 from tests.lockstep.delivery.projects import Project
 
 FAULTS = {"prepare": errors.StartError, "migrate": errors.MigrationError, "apply": errors.StartError}
@@ -24,9 +24,9 @@ def test_the_steps_are_the_runbook() -> None:
     names = [step.__name__ for step in deploy.STEPS]
     back = [step.__name__ for step in deploy.BACK]
 
-    steps = "lock plan confirm decrypt prepare migrate apply wait smoke record prove unlock"
+    steps = "lock plan confirm decrypt prepare migrate apply wait smoke record verify unlock"
     assert steps.split() == names
-    assert back == [name for name in names if name not in ("decrypt", "migrate", "prove")]
+    assert back == [name for name in names if name not in ("decrypt", "migrate", "verify")]
 
 
 def test_a_release_says_what_it_is(project: Project) -> None:
@@ -61,15 +61,15 @@ def test_a_failed_step_leaves_what_ran(project: Project, step: str) -> None:
     assert fake.state(project.repo, "dev")["lock"] is None
 
 
-def test_the_edge_goes_back_too(project: Project) -> None:
-    """A failed deploy ends when the edge answers with what ran before, and with nothing else."""
+def test_the_proxy_goes_back_too(project: Project) -> None:
+    """A failed deploy ends when the proxy answers with what ran before, and with nothing else."""
     project.deploy()
     project.commit()
     project.fail("wait")
     releases = iter([2, 1, 2, 2])
     answered = []
 
-    class Edge(BaseHTTPRequestHandler):
+    class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answered.append(next(releases, 1))
             self.send_response(200)
@@ -78,12 +78,12 @@ def test_the_edge_goes_back_too(project: Project) -> None:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Edge) as edge:
-        threading.Thread(target=edge.serve_forever).start()
-        fake.change(project.repo, "dev", edge=f"http://127.0.0.1:{edge.server_port}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever).start()
+        fake.change(project.repo, "dev", url=f"http://127.0.0.1:{proxy.server_port}")
         with pytest.raises(errors.StartError, match="wait failed on purpose"):
             project.deploy()
-        edge.shutdown()
+        proxy.shutdown()
 
     assert [2, 1, 2, 2, 1, 1, 1, 1, 1] == answered
 
@@ -97,8 +97,8 @@ def test_what_ran_cannot_be_put_back(project: Project) -> None:
     with pytest.raises(errors.EngineError) as caught:
         project.deploy()
 
-    assert "never healthy; to put back what ran before failed, too: the engine is gone" == str(caught.value)
-    assert "the next inv deploy --env=dev finishes or undoes it" in caught.value.hint
+    assert "never healthy; rolling back also failed: the engine is gone" == str(caught.value)
+    assert "the next inv deploy --env=dev completes it or rolls it back" in caught.value.hint
 
 
 @pytest.mark.parametrize("step", FAULTS)
@@ -162,8 +162,9 @@ def test_the_name_is_typed(project: Project, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_two_deploys_at_once(project: Project) -> None:
     """The second is told who is at work."""
-    with fake.lock(project.repo, "dev"), pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
-        project.deploy()
+    with engines.open(project.repo, "dev") as engine, engine.lock():  # noqa: SIM117, the lock is what is tested
+        with pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
+            project.deploy()
 
 
 @pytest.mark.parametrize("step", ["lock", "plan", "decrypt", "prepare", "migrate", "apply", "wait", "record"])
@@ -212,4 +213,4 @@ def test_local_goes_back_by_git(project: Project) -> None:
     with pytest.raises(errors.UsageError, match="working tree") as caught:
         project.rollback("local")
 
-    assert "git checkout, then inv deploy" == caught.value.hint
+    assert "git checkout, then inv deploy --env=local" == caught.value.hint

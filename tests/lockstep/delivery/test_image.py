@@ -18,8 +18,8 @@ from ci.delivery import docker, image
 from ci.delivery.image import inspection, parts, source
 from ci.delivery.image.source import Source
 from ci.ground import errors, git
-from ci.ground.repo import Repo, here
-from tests import checkouts, engines, services
+from ci.ground.repo import Repo
+from tests import checkouts, engines
 
 # The SDK does not close the socket on which no engine answered; `_collected` has it end here, not in another test.
 pytestmark = pytest.mark.filterwarnings(
@@ -36,8 +36,8 @@ def _collected() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    """A clone of this tree."""
-    return checkouts.clone(tmp_path_factory.mktemp("image")).repo
+    """A clone of the fixture project."""
+    return checkouts.fixture(tmp_path_factory.mktemp("image")).repo
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def context(repo: Repo, packages: Path, monkeypatch: pytest.MonkeyPatch) -> byte
 
 
 def test_only_what_runs_goes_in(repo: Repo) -> None:
-    """The services, the schema, the lock file and the Dockerfile: no value, no test, no tool, no environment."""
+    """The services, their keys, the lock file and the Dockerfile: no value, no schema, no test, no tool."""
     found = set(of_head(repo).files)
 
-    assert {"Dockerfile", ".dockerignore", "app", "config", "model", "requirements", "worker"} == {
+    assert {"Dockerfile", ".dockerignore", "app", "model", "requirements", "runtime", "worker"} == {
         name.split("/")[0] for name in found
     }
-    assert {"config/schema.yaml"} == {name for name in found if name.startswith("config/") and ".py" not in name}
+    assert "runtime/keys.py" in found
     assert {"requirements/services.txt"} == {name for name in found if name.startswith("requirements")}
 
 
@@ -178,16 +178,6 @@ def test_the_tag_is_the_short_sha(repo: Repo) -> None:
     assert "lockstep-template:0123456789ab" == image.tag(repo, "0123456789ab" + 28 * "c")
 
 
-def test_the_image_and_the_lock_are_of_one_python() -> None:
-    """The version in the Dockerfile is the one that the lock file is resolved for."""
-    base = re.search(r"^ARG BASE=python:(\S+?)-", (here().root / "Dockerfile").read_text(), re.MULTILINE)
-    lock = re.search(r"--python-version (\S+)", (here().root / "noxfile.py").read_text())
-
-    assert base
-    assert lock
-    assert lock[1] == base[1]
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -195,6 +185,7 @@ def test_the_image_and_the_lock_are_of_one_python() -> None:
         "opt/site-packages/x/.git",
         "srv/secrets/prod.enc.env",
         "srv/config/prod.env",
+        "srv/config/schema.yaml",
         "srv/app/local.env",
         "srv/ci/ground/git.py",
         "srv/tests/conftest.py",
@@ -209,14 +200,14 @@ def test_the_image_and_the_lock_are_of_one_python() -> None:
 )
 def test_what_no_image_may_hold(path: str) -> None:
     """History, values, tests, tools and caches are known by their paths, in every layer."""
-    assert [rule for rule in inspection.forbidden(services.SCHEMA) if re.search(rule, path)]
+    assert [rule for rule in inspection.forbidden(checkouts.schema()) if re.search(rule, path)]
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "srv/app/api.py",
-        "srv/config/schema.yaml",
+        "srv/runtime/keys.py",
         "usr/lib/python3.11/secrets.py",
         "usr/bin/chage",
         "opt/site-packages/certifi/tests/__init__.py",
@@ -224,16 +215,16 @@ def test_what_no_image_may_hold(path: str) -> None:
 )
 def test_what_an_image_may_hold(path: str) -> None:
     """The services, and what the base and the packages bring."""
-    assert [] == [rule for rule in inspection.forbidden(services.SCHEMA) if re.search(rule, path)]
+    assert [] == [rule for rule in inspection.forbidden(checkouts.schema()) if re.search(rule, path)]
 
 
 def test_an_image_holds_the_folder_of_each_service() -> None:
     """A service that the schema gains may be in the image, one that it has not may not."""
-    more = replace(services.SCHEMA, services={**services.SCHEMA.services, "digest": "digest.sender"})
+    more = replace(checkouts.schema(), services={**checkouts.schema().services, "digest": "digest.sender"})
 
     found = [
         [rule for rule in inspection.forbidden(schema) if re.search(rule, "srv/digest/sender.py")]
-        for schema in (services.SCHEMA, more)
+        for schema in (checkouts.schema(), more)
     ]
 
     assert [1, 0] == list(map(len, found))
@@ -254,7 +245,9 @@ def test_an_image_holds_the_folder_of_each_service() -> None:
 )
 def test_a_configuration_that_no_image_may_have(changed: Mapping[str, Any], history: str, told: list[str]) -> None:
     """Root, another entry, and any key of the schema in environment, labels or history are found."""
-    assert told == inspection.configured(here(), {**GOOD, **changed}, [{"CreatedBy": history}])
+    assert told == inspection.configured(
+        Repo(checkouts.ROOT / checkouts.PROJECT), {**GOOD, **changed}, [{"CreatedBy": history}]
+    )
 
 
 def test_parts_of_a_python_package() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ci.delivery import migrations
-from ci.ground import errors
+from ci.ground import errors, git
 from ci.ground.errors import RefusedError
 from tests.lockstep.delivery.projects import Project
 
@@ -117,3 +117,31 @@ def test_migrations_are_read_without_being_run() -> None:
 
     assert ["c", "b", "a"] == [one.revision for one in chain]
     assert ["c", "b"] == migrations.lives_with(chain)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'revision = "b"\ndown_revision = "a"\n',
+        'revision: str = "b"\ndown_revision: str | None = "a"\n',
+        'import typing\nrevision: str = "b"\ndown_revision: typing.Union[str, None] = "a"\nbranch_labels = None\n',
+    ],
+)
+def test_a_revision_with_and_without_a_type(source: str) -> None:
+    """Alembic's template has written types since 1.13; a revision is read all the same."""
+    assert ("b", "a") == (migrations.parse(source).revision, migrations.parse(source).before)
+
+
+@pytest.mark.parametrize(
+    "source", ["", 'revision = name("b")\ndown_revision = "a"\n', 'revision = "b"\n', "revision: str\n"]
+)
+def test_a_migration_that_cannot_be_read_is_refused(project: Project, source: str) -> None:
+    """Without its revision the check of code against database would be off; the deploy is refused at once."""
+    project.deploy()
+    project.write("model/migrations/versions/0002.py", source)
+
+    with pytest.raises(RefusedError, match=r"0002\.py does not say its revision") as caught:
+        project.deploy(sha=git.sha(project.root))
+
+    assert "down_revision" in caught.value.hint
+    assert 1 == project.current().number

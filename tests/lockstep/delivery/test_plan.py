@@ -3,10 +3,10 @@
 import pytest
 
 from ci.cli import delivery as report
-from ci.delivery.deploy import Wish
-from ci.delivery.engines import fake
+from ci.delivery.deploy import Options
 from ci.sealing import edit
 from tests import checkouts
+from tests.lockstep.delivery import fake
 from tests.lockstep.delivery.projects import Project
 
 
@@ -42,7 +42,7 @@ def test_the_exit_code_of_a_plan(project: Project, deployed: bool, expected: int
         project.deploy()
     before = project.history()
 
-    code = report.planned(project.repo, "dev", Wish())
+    code = report.planned(project.repo, "dev", Options())
 
     assert expected == code
     assert before == project.history()
@@ -99,14 +99,14 @@ def test_a_sealed_value(project: Project) -> None:
     assert ["sealed    ~ SMTP_PASSWORD"] == [line for line in told if line.startswith("sealed")]
 
 
-def test_replicas_and_placement(project: Project) -> None:
-    """What environments.yaml says otherwise is told."""
+def test_replicas_and_settings(project: Project) -> None:
+    """What differs in environments.yaml is in the plan, the engine's own settings included."""
     project.deploy()
-    project.about("dev", replicas={"api": 3, "worker": 1}, placement={"worker": ["node.labels.big==1"]})
+    project.about("dev", replicas={"api": 3, "worker": 1}, fake={"note": "big"})
 
     told = changes(project)
 
-    assert ["replicas  api 1 → 3", "placement or resources of worker"] == told[-2:]
+    assert ["replicas  api 1 → 3", "note      big"] == told[-2:]
 
 
 def test_a_migration(project: Project) -> None:

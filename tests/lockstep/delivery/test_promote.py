@@ -2,8 +2,8 @@
 
 import pytest
 
-from ci.delivery.engines import fake
 from ci.ground import errors
+from tests.lockstep.delivery import fake
 from tests.lockstep.delivery.projects import Project
 
 

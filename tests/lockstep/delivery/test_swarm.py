@@ -6,12 +6,15 @@ from typing import Any, cast
 import pytest
 from docker.errors import APIError
 
-from ci.delivery.engines.swarm import drifts, edges, records, specs, transfer
+from ci.delivery import docker
+from ci.delivery.engines.swarm import drifts, proxy, records, specs, transfer
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import FAILED, HEALTHY, Release, Service
 from ci.ground import errors
-from ci.ground.repo import here
-from model.notification import Channel
+from ci.ground.repo import Repo
+from tests import checkouts
+
+REPO = Repo(checkouts.ROOT / checkouts.PROJECT)
 
 
 class Networks:
@@ -38,12 +41,17 @@ def cluster() -> Cluster:
 @pytest.fixture
 def release() -> Release:
     services = {
-        "api": Service("app", 2, ["LOG_LEVEL", "API_TOKENS"], "acme.prod.7.api", ["node.role==worker"]),
-        "worker": Service("worker", 1, ["SHUTDOWN_GRACE_SECONDS"], "acme.prod.7.worker", (), {"memory_mb": 64}),
+        "api": Service("app", 2, ["LOG_LEVEL", "API_TOKENS"], "acme.prod.7.api"),
+        "worker": Service("worker", 1, ["SHUTDOWN_GRACE_SECONDS"], "acme.prod.7.worker"),
     }
     plain = {"LOG_LEVEL": "info", "SHUTDOWN_GRACE_SECONDS": "42"}
-    edge = {"port": 8443, "image": "haproxy:2.6-bookworm"}
-    return Release("prod", 7, "abc", plain, ["API_TOKENS"], "me", "now", "sha256:1", services=services, edge=edge)
+    settings = {
+        "proxy": {"port": 8443, "image": "haproxy:2.6-bookworm"},
+        "placement": {"api": ["node.role==worker"]},
+        "resources": {"worker": {"memory_mb": 64}},
+    }
+    about = ("prod", 7, "abc", plain, ["API_TOKENS"], "me", "now", "sha256:1")
+    return Release(*about, services=services, settings=settings)
 
 
 def container(spec: dict[str, Any]) -> dict[str, Any]:
@@ -87,46 +95,40 @@ def test_placement_and_limits(cluster: Cluster, release: Release) -> None:
 
 
 def test_what_runs_away_ends_in_its_own_container(cluster: Cluster, release: Release) -> None:
-    """Memory and processes have a limit where nobody said one, of a one-off process and of the edge as well."""
+    """Memory and processes have a limit where nobody said one, of a one-off process and of the proxy as well."""
     api = specs.service(cluster, release, "api", {})["TaskTemplate"]["Resources"]["Limits"]
     job = specs.job(cluster, release, "worker", ["module"], {})["TaskTemplate"]["Resources"]["Limits"]
-    edge = edges.spec(cluster, release, "", None)["TaskTemplate"]["Resources"]["Limits"]
+    limits = proxy.spec(cluster, release, "", None)["TaskTemplate"]["Resources"]["Limits"]
 
     assert {"MemoryBytes": 1024 * 1024 * 1024, "Pids": 1024} == api
     assert {"MemoryBytes": 64 * 1024 * 1024, "Pids": 1024} == job
-    assert {"Pids": 1024} == edge
+    assert {"Pids": 1024} == limits
 
 
-def test_a_worker_has_room_for_its_threads(cluster: Cluster, release: Release) -> None:
-    """The most that WORKER_CONCURRENCY may be, for each channel, is half of the limit."""
-    limits = specs.service(cluster, release, "worker", {})["TaskTemplate"]["Resources"]["Limits"]
+def test_the_proxy_is_named_by_its_content(cluster: Cluster, release: Release) -> None:
+    """A new release of the same shape has the same proxy, so no deploy touches it; a certificate changes it."""
+    name = proxy.config_name(cluster, release)
 
-    assert 2 * len(Channel) * here().schema.keys["WORKER_CONCURRENCY"].rules["max"] <= limits["Pids"]
-
-
-def test_the_edge_is_named_by_its_content(cluster: Cluster, release: Release) -> None:
-    """A new release of the same shape has the same edge, so a deploy leaves it alone; a certificate changes it."""
-    name = edges.config_name(cluster, release)
-
-    assert name == edges.config_name(cluster, replace(release, number=8, sha="def"))
-    secure = replace(release, edge={**release.edge, "certificate": "tls"})
-    assert name != edges.config_name(cluster, secure)
-    assert "ssl crt /run/secrets/certificate" in edges.text(cluster, secure)
-    assert "tasks.acme-prod-api:8000" in edges.text(cluster, release)
+    assert name == proxy.config_name(cluster, replace(release, number=8, sha="def"))
+    about = {**release.settings["proxy"], "certificate": "tls"}
+    secure = replace(release, settings={**release.settings, "proxy": about})
+    assert name != proxy.config_name(cluster, secure)
+    assert "ssl crt /run/secrets/certificate" in proxy.text(cluster, secure)
+    assert "tasks.acme-prod-api:8000" in proxy.text(cluster, release)
 
 
-def test_the_edge_is_locked_down(cluster: Cluster, release: Release) -> None:
+def test_the_proxy_is_locked_down(cluster: Cluster, release: Release) -> None:
     """Nothing of it is writable, no capability is left, and its own ports need none."""
-    edge = container(edges.spec(cluster, release, "", None))
+    spec = container(proxy.spec(cluster, release, "", None))
 
-    assert (True, ["ALL"]) == (edge["ReadOnly"], edge["CapabilityDrop"])
-    assert "Mounts" not in edge
-    assert min(edges.INSIDE, edges.METRICS) >= 1024
+    assert (True, ["ALL"]) == (spec["ReadOnly"], spec["CapabilityDrop"])
+    assert "Mounts" not in spec
+    assert min(proxy.INSIDE, proxy.METRICS) >= 1024
 
 
-def test_the_edge_keeps_metrics_and_readiness_inside(cluster: Cluster, release: Release) -> None:
+def test_the_proxy_keeps_metrics_and_readiness_inside(cluster: Cluster, release: Release) -> None:
     """The public port says that there are none, however the path is written."""
-    public = edges.text(cluster, release).partition("frontend public")[2].partition("\nbackend")[0]
+    public = proxy.text(cluster, release).partition("frontend public")[2].partition("\nbackend")[0]
 
     assert "http-request deny deny_status 404 if { path,url_dec -m beg /metrics /readyz }" in public
 
@@ -146,7 +148,7 @@ def test_only_what_we_set_is_compared(change: dict[str, Any], expected: list[str
     """What the swarm adds by itself is no difference, and an empty value is none either."""
     then = {"Mode": {"Replicated": {"Replicas": 2}}, "Env": ["A=1"], "Empty": []}
 
-    assert expected == list(edges.differences({**then, **change}, then))
+    assert expected == list(proxy.differences({**then, **change}, then))
 
 
 def test_a_value_put_in_by_hand_is_named_and_not_shown(cluster: Cluster, release: Release) -> None:
@@ -182,11 +184,37 @@ def test_releases_that_all_failed_are_kept(release: Release) -> None:
 
 def test_several_nodes_need_a_registry(cluster: Cluster, release: Release) -> None:
     """An image that only one of several nodes has is refused before anything starts, with what to do."""
+    clients = transfer.Clients(cast("Any", None), "", [])
     with pytest.raises(errors.EngineError, match="several nodes") as caught:
-        transfer.bring(here(), cluster, release)
+        transfer.bring(clients, cluster, release)
 
     assert "inv build --push" in caught.value.hint
-    assert not transfer.bring(here(), cluster, replace(release, image="registry.example/acme@sha256:1"))
+    assert not transfer.bring(clients, cluster, replace(release, image="registry.example/acme@sha256:1"))
+
+
+def test_a_remote_swarm_that_has_the_image_is_asked_alone(
+    cluster: Cluster, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Docker client of this machine is asked for an image only when the environment's own has none."""
+    asked: list[str] = []
+
+    class Own:
+        """A client whose images are all those that it is asked for."""
+
+        class images:  # noqa: N801, as the SDK calls it
+            get = staticmethod(lambda name: name)
+
+    def connect(address: str) -> None:
+        asked.append(address)
+        raise errors.EngineError("no docker engine answers here", "start it")
+
+    monkeypatch.setattr(docker, "connect", connect)
+    monkeypatch.setattr(Networks, "nodes", lambda _self: ["one"])
+    clients = transfer.Clients(cast("Any", Own), "ssh://deploy@prod.example", ["", "ssh://deploy@staging.example"])
+
+    assert not transfer.bring(clients, cluster, release)
+
+    assert [] == asked
 
 
 @pytest.mark.parametrize(

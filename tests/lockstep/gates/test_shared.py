@@ -1,7 +1,6 @@
 import json
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 from datetime import date
@@ -208,8 +207,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a checkout in which each gate finds something, also at a place of odd characters."""
     with checkouts.at_home(tmp_path_factory.mktemp("home")):
         root = checkouts.initialised(tmp_path_factory.mktemp("bad") / "repo").root
-    for service in ("app", "worker"):
-        shutil.copytree(checkouts.ROOT / service, root / service)
+    checkouts.copy(checkouts.project("app", "worker"), root)
     for name in ("worker/odd name%41.py", "secrets/odd name%41.py"):
         (root / name).write_text(f'import os\nos.environ["SMTP_PASSWORD"] = "{secrets.token_urlsafe()}"\n')
     checkouts.git(root, "init", "-q", "-b", "main")

@@ -3,13 +3,14 @@ from pathlib import Path
 import pytest
 
 from ci.ground import environments
+from tests import checkouts
 
-ROOT = Path(__file__).parents[3]
+PATH = checkouts.ROOT / checkouts.PROJECT / "config/environments.yaml"
 
 
-def test_the_template_is_good() -> None:
+def test_a_good_file() -> None:
     """Each environment has an engine and replicas, and the protected one follows another."""
-    read = environments.read(ROOT / "config/environments.yaml")
+    read = environments.read(PATH)
 
     assert ["local", "dev", "staging", "prod"] == list(read.by_name)
     assert ["prod"] == [one.name for one in read.by_name.values() if one.protected]
@@ -23,15 +24,26 @@ def test_the_template_is_good() -> None:
     [
         ("", "not a mapping"),
         ("[", "environments.yaml cannot be read as YAML (aliases are not followed)"),
-        ("project: acme\n", "environments: ['required field']"),
+        ("project: acme\n", "environments: required field"),
         ("project: Acme\nenvironments: {dev: {engine: swarm}}\n", "project:"),
         ("project: acme\nenvironments: {}\n", "environments:"),
-        ("project: acme\nenvironments: {dev: {}}\n", "environments:"),
-        ("project: acme\nenvironments: {Dev: {engine: swarm}}\n", "environments:"),
-        ("project: acme\nenvironments: {dev: {engine: swarm, replica: {api: 1}}}\n", "environments:"),
-        ("project: acme\nenvironments: {dev: {engine: swarm, replicas: {api: -1}}}\n", "environments:"),
-        ("project: acme\nenvironments: {dev: {engine: swarm, protected: 'yes'}}\n", "environments:"),
+        ("project: acme\nenvironments: {dev: {}}\n", "environments.dev.engine: required field"),
+        ("project: acme\nenvironments: {Dev: {engine: swarm}}\n", "environments.Dev: value does not match"),
+        (
+            "project: acme\nenvironments: {dev: {engine: swarm, replica: {api: 1}}}\n",
+            "environments.dev.replica: unknown field",
+        ),
+        (
+            "project: acme\nenvironments: {dev: {engine: swarm, replicas: {api: -1}}}\n",
+            "environments.dev.replicas.api: min value is 0",
+        ),
+        (
+            "project: acme\nenvironments: {dev: {engine: swarm, protected: 'yes'}}\n",
+            "environments.dev.protected: must be of boolean type",
+        ),
         ("project: acme\nenvironments: {dev: {engine: swarm, follows: qa}}\n", "dev: follows qa"),
+        ("project: acme\nenvironments: {dev: {engine: swarm, swarm: 1}}\n", "dev.swarm: must be a mapping"),
+        ("project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n", "environments.dev.swarm: unknown field"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:

@@ -1,18 +1,24 @@
+import contextlib
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ci.ground import generate, schema
+from ci.ground import generate, metaschema, schema
+from tests import checkouts
+from tests.lockstep.ground import modules
 
-ROOT = Path(__file__).parents[3]
+PATH = checkouts.ROOT / checkouts.PROJECT / "config/schema.yaml"
 
 
 def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Return a schema file that is ours but for one change."""
-    document = schema.parse()
+    """Return the project's schema file but for one change."""
+    document = yaml.safe_load(PATH.read_bytes())
     change(document)
     path = tmp_path / "schema.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -21,7 +27,7 @@ def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 
 def test_the_schema_is_good() -> None:
     """Every key has rules that Cerberus knows and a complete meta."""
-    keys = schema.read().keys
+    keys = schema.read(PATH).keys
 
     assert {"DATABASE_URL", "REDIS_URL", "SMS_PROVIDER_API_KEY", "SMTP_PASSWORD", "API_TOKENS"} == {
         key.name for key in keys.values() if key.secret
@@ -31,8 +37,37 @@ def test_the_schema_is_good() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda d: d["keys"]["LOG_LEVEL"].update(requird=True), "LOG_LEVEL: a rule is unknown"),
-        (lambda d: d["keys"]["LOG_LEVEL"].update(allowed=3), "LOG_LEVEL: a rule is unknown"),
+        (
+            lambda d: d["keys"]["LOG_LEVEL"].update(requird=True),
+            f"LOG_LEVEL: compiled keys know only {', '.join(metaschema.RULES)}; not requird",
+        ),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(coerce="lower"), "LOG_LEVEL: compiled keys know only type, "),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(check_with="level"), "LOG_LEVEL: compiled keys know only type, "),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(allowed=3), "LOG_LEVEL: allowed: must be of list type"),
+        (lambda d: d["keys"]["SMTP_TLS"].update(allowed=["tls", False]), "SMTP_TLS: allowed: must be of string"),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(max=3), "LOG_LEVEL: max: unknown field"),
+        (lambda d: d["keys"]["SMTP_PORT"].update(minlength=3), "SMTP_PORT: minlength: unknown field"),
+        (lambda d: d["keys"]["SMTP_PORT"].update(max="65535"), "SMTP_PORT: max: must be of float type"),
+        (lambda d: d["keys"]["SMTP_PORT"].update(max=float("inf")), "SMTP_PORT: max: must be a finite number"),
+        (lambda d: d["keys"]["SMTP_PORT"].update(min=True), "SMTP_PORT: min: must be a finite number"),
+        (lambda d: d["keys"]["SMTP_PORT"].update(max=10**400), "SMTP_PORT: max: must be a finite number"),
+        (lambda d: d["keys"]["REDIS_URL"].update(url=["Redis"]), "REDIS_URL: url: value does not match"),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(type=["string"]), "LOG_LEVEL: type must be one of"),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(default="loud"), "LOG_LEVEL: the default is none of debug, info"),
+        (lambda d: d["keys"]["LOG_LEVEL"].update(default=""), "LOG_LEVEL: default: empty values not allowed"),
+        (
+            lambda d: d["keys"]["LOG_LEVEL"].update(default=None),
+            "LOG_LEVEL: the default is null, and the key is not",
+        ),
+        (lambda d: d["keys"]["BACKLOG_MAX"].update(default=0), "BACKLOG_MAX: the default is below 1"),
+        (lambda d: d["keys"]["BACKLOG_MAX"].update(default="9"), "BACKLOG_MAX: default: must be of integer type"),
+        (lambda d: d["keys"]["BACKLOG_MAX"].update(default=True), "BACKLOG_MAX: default: must be a finite number"),
+        (lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(services=3), "LOG_LEVEL: meta services: must be of list"),
+        (lambda d: d["keys"].update(PASS=d["keys"].pop("LOG_LEVEL")), "PASS: pass is a word of Python's own"),
+        (lambda d: d["services"].update(api=None), "service api: needs a mapping with a module"),
+        (lambda d: d["services"].update(api={"modul": "app"}), "service api: modul: unknown field"),
+        (lambda d: d["services"].update(api={"module": "app; x"}), "service api: module: value does not match"),
+        (lambda d: d["services"].update({"a/b": {"module": "app"}}), "service a/b: a service is named in small"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(type="text"), "LOG_LEVEL: type must be one of"),
         (lambda d: d["keys"]["LOG_LEVEL"].pop("type"), "LOG_LEVEL: type must be one of"),
         (lambda d: d["keys"]["LOG_LEVEL"].pop("meta"), "LOG_LEVEL: needs rules and a meta"),
@@ -70,9 +105,49 @@ def test_a_file_that_is_no_schema_is_refused(tmp_path: Path, content: bytes) -> 
         schema.read(path)
 
 
-@pytest.mark.parametrize("name", list(generate.FILES))
-def test_what_is_generated_is_fresh(name: str) -> None:
-    """`python -m ci.ground.generate` would change nothing."""
-    expected = generate.FILES[name](schema.read())
+def test_a_file_that_is_missing_is_named_as_such(tmp_path: Path) -> None:
+    """A schema that is not there is not called bad YAML."""
+    with pytest.raises(schema.SchemaError, match=r"^schema.yaml cannot be read: No such file or directory$"):
+        schema.read(tmp_path / "schema.yaml")
 
-    assert expected == (ROOT / name).read_text()
+
+DOCUMENT = yaml.safe_load(PATH.read_bytes())
+PLACES = [
+    *(
+        ("keys", key, rule)
+        for key in ("LOG_LEVEL", "SMTP_PORT", "SMTP_PASSWORD")
+        for rule in ("meta", *metaschema.RULES)
+    ),
+    *(
+        ("keys", "LOG_LEVEL", "meta", name)
+        for name in ("services", "secret", "provider", "description", "example")
+    ),
+    *(("services", "api", name) for name in ("module", "description")),
+]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["string", "api"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_change_of_a_schema_is_refused_or_compiles(data: st.DataObject) -> None:
+    """No value of any kind at any place is more than a SchemaError, or less than a module and a table."""
+    document = copy.deepcopy(DOCUMENT)
+    node, names = document, data.draw(st.sampled_from([("services", "api"), *PLACES]))
+    for name in names[:-1]:
+        node = node[name]
+    node[names[-1]] = data.draw(VALUES)
+
+    with contextlib.suppress(schema.SchemaError):
+        built = schema.build(document)
+        assert set(built.keys) == set(modules.imported(built)["KEYS"])
+        assert generate.keys_table(built)

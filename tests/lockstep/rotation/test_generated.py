@@ -1,9 +1,7 @@
 """Values that are made here: lists that overlap, and single ones."""
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,9 @@ from ci.ground import errors, ports
 from ci.ground.schema import Key
 from ci.rotation.providers import Job, generated
 from runtime import Secret
-from tests import services
+from tests import checkouts
 
-TOKENS = services.SCHEMA.keys["API_TOKENS"]
+TOKENS = checkouts.schema().keys["API_TOKENS"]
 
 
 def token() -> str:
@@ -102,29 +100,6 @@ def test_a_value_that_was_made_and_lost() -> None:
     generated.sweep(job)
 
     assert lost != generated.make(job)
-
-
-@pytest.fixture
-def api(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A running api's URL, and its tokens, each of which may ask once in ten seconds."""
-    environ = services.environment(services.new_database(postgres_url), services.numbered(redis_url, 9))
-    environ |= {"API_TOKENS": f"read:{token()},submit:{token()}", "RATE_PER_SECOND": "0.1"}
-    code, said = services.migrate(environ, tmp_path / "migrate.log")
-    assert 0 == code, said
-    with services.running("api", environ, tmp_path / "api.log") as running:
-        yield running.url, environ["API_TOKENS"]
-
-
-@pytest.mark.server
-def test_the_api_is_asked(api: tuple[str, str]) -> None:
-    """A list is taken when any of its tokens is, of whatever scope, however often it asked; else it is refused."""
-    url, tokens = api
-    job = job_of(tokens, url=url)
-    new = generated.make(job)
-    left = cli.follow(generated.revoke(job, job.old, new))
-    submits = Secret(tokens.split(",")[1])
-
-    assert (True, True, True, False) == tuple(generated.admits(job, one) for one in (job.old, submits, new, left))
 
 
 def test_silence_is_no_refusal() -> None:

@@ -16,16 +16,15 @@ import pytest
 from ci import cli
 from ci.cli import rotation
 from ci.delivery import image
-from ci.delivery.engines import fake
 from ci.ground import errors, git
 from ci.ground.environments import TEMPLATE
 from ci.ground.repo import Repo
 from ci.rotation import leaked
 from ci.rotation.leaked import COMMIT, ENVIRONMENT, IMAGE, RELEASE, Report
-from ci.rotation.needle import Needle
+from ci.rotation.search import Sought
 from ci.sealing import edit, environment, identity, init, keys, members, proposal
 from tests import checkouts, engines
-from tests.lockstep.delivery import projects
+from tests.lockstep.delivery import fake, projects
 from tests.lockstep.delivery.projects import Project
 from tests.lockstep.sealing import vaults
 
@@ -255,7 +254,7 @@ def tampered(project: Project) -> None:
 
 
 def unreachable(project: Project) -> None:
-    project.about("prod", engine="swarm", docker=NOWHERE)
+    project.about("prod", engine="swarm", swarm={"docker": NOWHERE})
 
 
 def archived(project: Project) -> None:
@@ -363,12 +362,12 @@ def test_a_short_value_is_refused(project: Project, short: str) -> None:
 def test_a_needle_shows_nothing() -> None:
     """Neither its text nor its repr has the value, and a place that holds it is masked."""
     secret = f"{secrets.token_hex(8)}/{secrets.token_hex(8)}"
-    needle = Needle(secret)
+    sought = Sought(secret)
 
-    assert secret not in f"{needle} {needle!r}"
-    assert "a/***" == needle.masked(f"a/{base64.b64encode(secret.encode()).decode()}")
-    assert "***" == needle.masked(f"abc:{secret}")
-    assert "abc:docs/old.md" == needle.masked("abc:docs/old.md")
+    assert secret not in f"{sought} {sought!r}"
+    assert "a/***" == sought.masked(f"a/{base64.b64encode(secret.encode()).decode()}")
+    assert "***" == sought.masked(f"abc:{secret}")
+    assert "abc:docs/old.md" == sought.masked("abc:docs/old.md")
 
 
 @pytest.mark.engine

@@ -11,9 +11,9 @@ from ci import cli
 from ci.ground import errors
 from ci.rotation.providers import Job, manual
 from runtime import Secret
-from tests import services
+from tests import checkouts
 
-ABOUT = services.SCHEMA.keys["SMTP_PASSWORD"]
+ABOUT = checkouts.schema().keys["SMTP_PASSWORD"]
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from ci.delivery import servers
 from ci.ground import errors, ports
 from ci.rotation.providers import Job, postgres
 from runtime import Secret
-from tests import services
+from tests import checkouts, services
 
 pytestmark = pytest.mark.server
 
@@ -39,7 +38,8 @@ def ask(url: str | Secret, statement: str) -> list[tuple[object, ...]]:
 
 
 def job_of(url: str) -> Job:
-    return Job("prod", services.SCHEMA.keys["DATABASE_URL"], {}, Secret(url), f"lockstep-{secrets.token_hex(8)}")
+    about = checkouts.schema().keys["DATABASE_URL"]
+    return Job("prod", about, {}, Secret(url), f"lockstep-{secrets.token_hex(8)}")
 
 
 def given(job: Job) -> Secret:
@@ -84,7 +84,7 @@ def sql_for_an_admin(job: Job) -> str:
 def prepare(job: Job, postgres_url: str) -> None:
     """Run it in the job's database, as the superuser."""
     ask(
-        make_url(postgres_url).set(database=user(job.old)).render_as_string(hide_password=False),
+        urlsplit(postgres_url)._replace(path=f"/{user(job.old)}").geturl(),
         sql_for_an_admin(job),
     )
 
@@ -108,10 +108,10 @@ def test_the_roles_take_turns(superuser: Job) -> None:
     job = replace(superuser, old=second)
     third = given(job)
     postgres.revoke(job, second, third)
-    first_url, third_url = make_url(superuser.old.reveal()), make_url(third.reveal())
+    first_url, third_url = urlsplit(superuser.old.reveal()), urlsplit(third.reveal())
 
     assert (f"{first_url.username}_b", first_url.username) == (user(second), third_url.username)
-    assert first_url.set(password="x") == third_url.set(password="x")
+    assert with_login(superuser.old.reveal(), "x", "x") == with_login(third.reveal(), "x", "x")
     assert (False, False, True) == tuple(postgres.admits(job, one) for one in (superuser.old, second, third))
 
 
@@ -200,7 +200,7 @@ def test_a_value_that_was_made_and_lost(superuser: Job) -> None:
 def test_silence_is_no_refusal(superuser: Job) -> None:
     """A database that cannot be reached, or is not there, is a fault and never the proof of a refusal."""
     url = superuser.old.reveal()
-    word = str(make_url(url).password)
+    word = str(urlsplit(url).password)
     for value in (services.refused_url(url), with_login(url, user(superuser.old), word, "nowhere")):
         with pytest.raises(errors.ProviderError, match="did not do what it was asked") as caught:
             postgres.admits(superuser, Secret(value))
@@ -302,7 +302,7 @@ def test_no_password_in_the_server_s_log(tmp_path: Path) -> None:
 
     assert refused is False
     assert "SCRAM-SHA-256$" in said
-    assert not [one for one in (job.old, new) if str(make_url(one.reveal()).password) in said]
+    assert not [one for one in (job.old, new) if str(urlsplit(one.reveal()).password) in said]
 
 
 def test_a_url_without_a_password() -> None:

@@ -16,13 +16,14 @@ from ci.delivery import servers
 from ci.ground import errors, ports
 from ci.rotation.providers import Job, redis
 from runtime import Secret
-from tests import redises, services
+from tests import checkouts, redises, services
 
 pytestmark = pytest.mark.server
 
 
 def job_of(url: str, environment: str = "local") -> Job:
-    return Job(environment, services.SCHEMA.keys["REDIS_URL"], {}, Secret(url), f"lockstep-{secrets.token_hex(8)}")
+    about = checkouts.schema().keys["REDIS_URL"]
+    return Job(environment, about, {}, Secret(url), f"lockstep-{secrets.token_hex(8)}")
 
 
 def password(value: Secret) -> str:

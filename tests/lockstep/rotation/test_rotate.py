@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci import cli
-from ci.delivery.engines import fake
+from ci.delivery import engines
 from ci.ground import errors, git
 from ci.rotation import rotate, state
 from ci.sealing import change, environment, exposed, recipients
@@ -16,7 +16,7 @@ from tests import checkouts
 from tests.lockstep.delivery.projects import Project, make
 
 LIST, BY_HAND = "API_TOKENS", "SMTP_PASSWORD"
-YES = rotate.Wish(yes=True, commit=True)
+YES = rotate.Options(yes=True, commit=True)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def give(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 def stopped(project: Project, key: str) -> None:
     """Rotate until somebody has to confirm."""
     with pytest.raises(errors.NotConfirmedError):
-        cli.follow(rotate.run(project.repo, "dev", key, rotate.Wish(commit=True)))
+        cli.follow(rotate.run(project.repo, "dev", key, rotate.Options(commit=True)))
 
 
 def test_a_list_is_deployed_twice(project: Project) -> None:
@@ -60,7 +60,7 @@ def test_a_list_is_deployed_twice(project: Project) -> None:
 def test_a_list_after_a_leak(project: Project) -> None:
     """Nobody is waited for, and the old value is in nothing that is sealed or runs."""
     old = sealed(project, LIST)
-    cli.follow(rotate.run(project.repo, "dev", LIST, rotate.Wish(yes=True, commit=True, leaked=True)))
+    cli.follow(rotate.run(project.repo, "dev", LIST, rotate.Options(yes=True, commit=True, leaked=True)))
 
     assert not set(old.split(",")) & set(sealed(project, LIST).split(","))
     assert {project.current().number} == project.runs()
@@ -170,7 +170,7 @@ def test_by_hand_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> 
         cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     project.fail("")
     with pytest.raises(errors.NotConfirmedError, match="whether the old value is still valid"):
-        cli.follow(rotate.abort(project.repo, "dev", BY_HAND, rotate.Wish(commit=True)))
+        cli.follow(rotate.abort(project.repo, "dev", BY_HAND, rotate.Options(commit=True)))
     cli.follow(rotate.abort(project.repo, "dev", BY_HAND, YES))
 
     assert old == sealed(project, BY_HAND)
@@ -181,7 +181,7 @@ def test_by_hand_no_way_back_from_revoke(project: Project, monkeypatch: pytest.M
     """Once somebody said that the old value is gone, a rotation only goes forward."""
     give(monkeypatch, secrets.token_urlsafe())
     with monkeypatch.context() as patch:
-        patch.setattr(rotate, "STEPS", rotate.STEPS[: rotate.STEPS.index(rotate.prove)])
+        patch.setattr(rotate, "STEPS", rotate.STEPS[: rotate.STEPS.index(rotate.verify)])
         patch.setattr(state, "end", lambda _repo, _state: None)
         cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
@@ -190,4 +190,5 @@ def test_by_hand_no_way_back_from_revoke(project: Project, monkeypatch: pytest.M
     cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
 
     assert None is state.read(project.repo, "dev", BY_HAND)
-    assert [] == fake.drift(project.repo, "dev")
+    with engines.open(project.repo, "dev") as engine:
+        assert [] == engine.drift()

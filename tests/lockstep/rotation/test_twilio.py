@@ -16,7 +16,7 @@ import pytest
 from ci.ground import errors, ports
 from ci.rotation.providers import Job, twilio
 from runtime import Secret
-from tests import services
+from tests import checkouts
 
 WHEN = "Mon, 13 Jun 2016 22:50:08 +0000"
 WORDS = {20003: "Authenticate", 20404: "The requested resource was not found", 20429: "Too Many Requests"}
@@ -145,7 +145,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
 def job(account: Account) -> Job:
     """A rotation of the account's standard key."""
     plain = {"SMS_PROVIDER_URL": account.url, "SMS_PROVIDER_ACCOUNT": account.sid}
-    about, old = services.SCHEMA.keys["SMS_PROVIDER_API_KEY"], Secret(account.value("the worker's"))
+    about, old = checkouts.schema().keys["SMS_PROVIDER_API_KEY"], Secret(account.value("the worker's"))
     return Job("prod", about, plain, old, f"lockstep-{secrets.token_hex(8)}")
 
 

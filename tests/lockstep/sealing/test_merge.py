@@ -21,16 +21,17 @@ FILE = "secrets/dev.enc.env"
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this tree after `inv init`, with a colleague who opens dev."""
+    """A clone of the fixture project after `inv init`, with a colleague who opens dev."""
     folder = tmp_path_factory.mktemp("merge")
-    repo = checkouts.clone(folder).repo
+    repo = checkouts.fixture(folder).repo
     with checkouts.at_home(folder / "home"):
         init.init(repo, "acme", checkouts.value)
         repo = Repo(repo.root)  # whose name is acme
         who, own = person(repo)
         members.add(repo, DEV, who, "Anna")
         (folder / "home/anna").write_text(own.reveal())
-    checkouts.git(repo.root, "commit", "-qam", "ours")
+    checkouts.git(repo.root, "add", "-A", ":!.tools")
+    checkouts.git(repo.root, "commit", "-qm", "ours")
     return folder
 
 
@@ -268,7 +269,7 @@ def test_a_clone_learns_how_to_merge_by_init(repo: Repo, tmp_path: Path) -> None
     second.inv("init", code=26)
 
     assert "-m ci.sealing.merge %O %A %B %P" in git(second.repo, "config", "merge.lockstep.driver")[1]
-    committed = (checkouts.ROOT / ".gitattributes").read_text()
+    committed = (repo.root / ".gitattributes").read_text()
     assert "secrets/*.enc.env merge=lockstep\n" in committed
     assert str(checkouts.ROOT) not in committed
 

@@ -11,7 +11,7 @@ from tests.checkouts import Clone
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    made = checkouts.clone(tmp_path_factory.mktemp("verbs"))
+    made = checkouts.fixture(tmp_path_factory.mktemp("verbs"))
     made.inv("init", "--name=acme", text=checkouts.answers(made.repo))
     return made
 

@@ -1,4 +1,4 @@
-"""Logs of `local`: one file for each service."""
+"""Logs of processes: one file for each service."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +7,11 @@ from pathlib import Path
 from ci.ground import errors
 
 LAST_LINES = 50
+
+
+def path(folder: Path, service: str) -> Path:
+    """Return the log of a service in an environment's folder."""
+    return folder / f"logs/{service}.log"
 
 
 def read(folder: Path, service: str | None, name: str, *, follow: bool) -> Iterator[str]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any
 
+from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from ci.delivery import docker
 from ci.ground import errors
-from ci.ground.repo import Repo
 
 PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
@@ -120,14 +119,14 @@ class Cluster:
         return list(self.api.services(filters=self.filters()))
 
 
-def connect(repo: Repo, name: str) -> Cluster:
-    """Return the environment's place in its swarm; EngineError when the engine is no manager of one."""
-    api = Manager(docker.connect(repo.environments.by_name[name].docker).api)
+def connect(client: DockerClient, project: str, environment: str) -> Cluster:
+    """Return an environment's place in the swarm of a client; EngineError when that is not a manager's."""
+    api = Manager(client.api)
     swarm = api.info()["Swarm"]
     if not swarm.get("ControlAvailable"):
-        hint = "docker swarm init makes it one; config/environments.yaml says which engine runs what"
-        raise errors.EngineError(f"the engine of {name} is not a manager of a swarm", hint)
-    return Cluster(api, repo.environments.project, name)
+        hint = "docker swarm init makes it one; config/environments.yaml names the client of each environment"
+        raise errors.EngineError(f"the docker client of {environment} is not a manager of a swarm", hint)
+    return Cluster(api, project, environment)
 
 
 def label(labelled: Mapping[str, Any], name: str) -> str:

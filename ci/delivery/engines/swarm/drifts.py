@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ci.delivery.engines.swarm import bundles, edges, services, specs
+from ci.delivery.engines.swarm import bundles, proxy, services, specs
 from ci.delivery.engines.swarm.cluster import Cluster, label
 from ci.delivery.release import UNFINISHED, Release, current
 
@@ -38,8 +38,8 @@ def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
     live = {one["Spec"]["Name"]: one["Spec"] for one in cluster.services()}
     ids = bundles.ids(cluster)
     wanted = {name: specs.service(cluster, release, name, ids) for name in release.services}
-    if release.edge:
-        wanted[edges.NAME] = edges.wanted(cluster, release)
+    if release.settings["proxy"]:
+        wanted[proxy.NAME] = proxy.wanted(cluster, release)
     for name, spec in wanted.items():
         now = live.pop(spec["Name"], None)
         yield from [f"{name} does not run"] if now is None else _service(name, now, spec)
@@ -53,7 +53,7 @@ def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
 
 
 def _service(name: str, now: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
-    found = list(edges.differences(now, spec))
+    found = list(proxy.differences(now, spec))
     if any(part.endswith("Env") for part in found):
         yield from _env(name, now, spec)
         found = [part for part in found if not part.endswith("Env")]
@@ -61,8 +61,8 @@ def _service(name: str, now: dict[str, Any], spec: dict[str, Any]) -> Iterator[s
         have, want = (one["Mode"]["Replicated"]["Replicas"] for one in (now, spec))
         yield f"{name} has {have} replicas, {want} wanted"
         found = [part for part in found if not part.endswith("Replicas")]
-    told = {next((noun for part, noun in NOUNS.items() if part in path.split(".")), path) for path in found}
-    yield from (f"{name} differs in its {what}" for what in sorted(told))
+    nouns = {next((noun for part, noun in NOUNS.items() if part in path.split(".")), path) for path in found}
+    yield from (f"{name} differs in its {what}" for what in sorted(nouns))
 
 
 def _env(name: str, now: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ SECOND = 1_000_000_000  # the swarm counts nanoseconds
 PATIENCE_SECONDS = 30  # what a replica may take to become ready, on a machine that is busy, too
 MEMORY_MB = 1024  # where environments.yaml says nothing; several times what either service takes
 PIDS = 1024  # processes and threads; a worker has two for each of WORKER_CONCURRENCY, at most 256
-EDGED = "api"  # the service that the edge leads to
+PUBLIC = "api"  # the service that the proxy leads to
 
 # Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
 # outage of theirs later on. It asks by itself, with no program of the image but its Python. Each replica does so
@@ -38,7 +38,7 @@ def service(cluster: Cluster, release: Release, name: str, ids: Mapping[str, str
     """Return the spec of one service; `ids` are those of the bundles."""
     about = release.services[name]
     grace = float(release.plain_for(name).get("SHUTDOWN_GRACE_SECONDS", 30))
-    port = "--port" if name == EDGED else "--health-port"
+    port = "--port" if name == PUBLIC else "--health-port"
     command = [about.module, port, str(PORT), "--sha", release.sha, "--release", str(release.number)]
     container = _container(cluster, release, name, ids) | {
         "Args": ["--bundle", BUNDLE, name, *command],
@@ -54,11 +54,11 @@ def service(cluster: Cluster, release: Release, name: str, ids: Mapping[str, str
     return {
         "Name": cluster.name(name),
         "Labels": cluster.labels(service=name, release=release.number),
-        "TaskTemplate": _task(cluster, container, about.placement, about.resources),
+        "TaskTemplate": _task(cluster, container, release, name),
         "Mode": {"Replicated": {"Replicas": about.replicas}},
         "UpdateConfig": _update(),
         "RollbackConfig": _update(),
-        # No virtual address: it needs IPVS, which many kernels lack. The edge asks DNS for the replicas instead.
+        # No virtual address: it needs IPVS, which many kernels lack. The proxy asks DNS for the replicas instead.
         "EndpointSpec": {"Mode": "dnsrr"},
     }
 
@@ -71,8 +71,7 @@ def job(
         "Args": ["--bundle", BUNDLE, service, *argv],
         "Healthcheck": {"Test": ["NONE"]},  # the image's own would have a long migration killed
     }
-    about = release.services[service]
-    task = _task(cluster, container, about.placement, about.resources) | {"RestartPolicy": {"Condition": "none"}}
+    task = _task(cluster, container, release, service) | {"RestartPolicy": {"Condition": "none"}}
     return {
         "Name": cluster.name("job"),
         "Labels": cluster.labels(kind="job", release=release.number),
@@ -97,9 +96,8 @@ def _container(cluster: Cluster, release: Release, service: str, ids: Mapping[st
     }
 
 
-def _task(
-    cluster: Cluster, container: dict[str, Any], placement: Any, resources: Mapping[str, float]
-) -> dict[str, Any]:
+def _task(cluster: Cluster, container: dict[str, Any], release: Release, service: str) -> dict[str, Any]:
+    resources = release.settings["resources"].get(service, {})
     memory = int(resources.get("memory_mb", MEMORY_MB))
     limits = {"MemoryBytes": memory * 1024 * 1024, "Pids": PIDS}  # what runs away ends in its own container
     if "cpus" in resources:
@@ -108,7 +106,7 @@ def _task(
         "ContainerSpec": container,
         "Resources": {"Limits": limits},
         "RestartPolicy": {"Condition": "any", "Delay": 1 * SECOND},
-        "Placement": {"Constraints": list(placement)},
+        "Placement": {"Constraints": list(release.settings["placement"].get(service, ()))},
         "Networks": [{"Target": cluster.network}],
     }
 

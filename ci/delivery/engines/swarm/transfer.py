@@ -1,6 +1,6 @@
-"""An image without a registry: the one node of a swarm gets it from the engine that has it."""
+"""An image without a registry: the one node of a swarm gets it from the Docker client that has it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import docker as sdk
@@ -10,33 +10,54 @@ from ci.delivery import docker
 from ci.delivery.engines.swarm.cluster import Cluster
 from ci.delivery.release import Release
 from ci.ground import errors
-from ci.ground.repo import Repo
 
 
-def find(repo: Repo, name: str, tag: str) -> str:
-    """Return the id of the image with this tag, at the environment's engine or where `inv build` makes it."""
-    for _, engine in _engines(repo, name):
-        if found := docker.image(engine, tag):
+def find(clients: "Clients", tag: str) -> str:
+    """Return the id of the image with this tag, at the environment's client or where `inv build` makes it."""
+    for _, client in clients:
+        if found := docker.image(client, tag):
             return str(found.id)
     raise errors.EngineError(f"there is no image {tag}", "inv build makes it")
 
 
-def bring(repo: Repo, cluster: Cluster, release: Release) -> str:
-    """Have a release's image where it will run, and say from where it came; EngineError when it cannot be had."""
+def bring(clients: "Clients", cluster: Cluster, release: Release) -> str:
+    """Bring a release's image to where it will run, and return from where it came.
+
+    Other clients than the environment's own are asked only when that has no such image. EngineError when none has.
+    """
     if "@" in release.image:
         return ""  # a registry's, which each node asks for by its digest
     if len(cluster.api.nodes()) > 1:
         hint = "registry: in config/environments.yaml, then inv build --push"
         raise errors.EngineError(f"the swarm has several nodes, and only one would have {release.sha}", hint)
-    (_, here), *others = _engines(repo, release.environment)
-    if docker.image(here, release.image):
-        return ""
-    for where, engine in others:
-        if docker.image(engine, release.image):
-            _copy(engine, here, release)
-            return f"its image, from {where}"
+    for number, (where, client) in enumerate(clients):
+        if docker.image(client, release.image):
+            if number:
+                _copy(client, clients.own, release)
+            return f"its image, from {where}" if number else ""
     hint = f"inv build --sha={release.sha} makes it again"
-    raise errors.EngineError(f"no engine at hand has the image {release.sha}", hint)
+    raise errors.EngineError(f"no docker client at hand has the image {release.sha}", hint)
+
+
+class Clients:
+    """The environment's own Docker client, then those others that answer, connected one after another."""
+
+    def __init__(self, own: sdk.DockerClient, address: str, others: Sequence[str]) -> None:
+        self.own, self._address = own, address
+        self._others = [other for other in dict.fromkeys(others) if other != address]
+
+    def __iter__(self) -> Iterator[tuple[str, sdk.DockerClient]]:
+        """Yield each with a word for where it is."""
+        yield self._address, self.own
+        for address in self._others:
+            try:
+                client = docker.connect(address)
+            except errors.EngineError:
+                continue
+            try:
+                yield address or "this machine", client
+            finally:
+                client.close()
 
 
 def _copy(source: sdk.DockerClient, target: sdk.DockerClient, release: Release) -> None:
@@ -46,16 +67,3 @@ def _copy(source: sdk.DockerClient, target: sdk.DockerClient, release: Release) 
     except DockerException as error:
         hint = "is there room on both disks?"
         raise errors.EngineError(f"the image {release.sha} could not be brought", hint, [str(error)]) from None
-
-
-def _engines(repo: Repo, name: str) -> Iterator[tuple[str, sdk.DockerClient]]:
-    """Yield the environment's engine, then those others that answer: this machine's, that of the one before."""
-    about = repo.environments.by_name[name]
-    yield about.docker, docker.connect(about.docker)
-    before = repo.environments.by_name.get(about.follows or "")
-    for address in dict.fromkeys(["", before.docker if before else ""]):
-        if address != about.docker:
-            try:
-                yield address or "this machine", docker.connect(address)
-            except errors.EngineError:
-                continue

@@ -21,9 +21,9 @@ from tests.lockstep.delivery.servers.makers import redis_at
 def test_not_of_this_machine(url: str, tmp_path: Path) -> None:
     """A URL that is not whole, or of another machine, is an error that does not show it."""
     with pytest.raises(errors.ConfigurationError) as raised:
-        servers.postgres(url, tmp_path / "postgres", tmp_path / "log")
+        servers.postgres(url, tmp_path / "postgres", tmp_path / "log", "DATABASE_URL of local")
 
-    assert "DATABASE_URL" in str(raised.value)
+    assert "DATABASE_URL of local" in str(raised.value)
     assert "canary" not in f"{raised.value} {raised.value.hint} {raised.value.__cause__}"
 
 

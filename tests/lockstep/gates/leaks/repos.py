@@ -11,7 +11,7 @@ from ci.ground.repo import Repo
 from tests import checkouts
 from tests.lockstep.gates.leaks import cases
 
-SCHEMA = checkouts.ROOT / "config/schema.yaml"
+SCHEMA = checkouts.ROOT / checkouts.PROJECT / "config/schema.yaml"
 
 
 def checkout(folder: Path) -> Repo:

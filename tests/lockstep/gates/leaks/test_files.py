@@ -7,7 +7,6 @@ import pytest
 from ci.gates import leaks
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
-from tests import checkouts
 from tests.lockstep.gates.leaks.archives import tarred
 from tests.lockstep.gates.leaks.cases import made_up
 from tests.lockstep.gates.leaks.repos import dotenv, ids, output
@@ -81,8 +80,3 @@ def test_what_is_no_image(repo: Repo, tmp_path: Path, content: bytes | None) -> 
 
     with pytest.raises(GateError):
         leaks.check_image(path, repo)
-
-
-def test_this_project_is_clean() -> None:
-    """Its working tree, these tests included, trips nothing."""
-    assert [] == leaks.check_folder(Repo(checkouts.ROOT))

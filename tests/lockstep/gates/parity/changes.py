@@ -8,12 +8,11 @@ from pathlib import Path
 import yaml
 
 from ci.gates import parity
-from ci.ground import generate
 from ci.ground.repo import Repo
 from tests import checkouts
 
 Change = Callable[[Repo], object]
-COPIED = ("app", "worker", "model", "docs", ".github")
+COPIED = ("app", "worker", "model", ".github")
 WORKFLOW = ".github/workflows/deliver.yml"
 SPARE: dict[str, object] = {
     "type": "string",
@@ -24,10 +23,8 @@ SPARE: dict[str, object] = {
 def made(folder: Path) -> Path:
     """Return a checkout after `inv init`, with the services and everything else that parity looks at."""
     root = checkouts.initialised(folder).root
-    for name in COPIED:
-        shutil.copytree(checkouts.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "runtime").mkdir()
-    shutil.copy(checkouts.ROOT / "runtime/keys.py", root / "runtime")
+    checkouts.copy(checkouts.project(*COPIED), root)
+    checkouts.generated(root)
     return root
 
 
@@ -81,9 +78,7 @@ def schema(change: Callable[[dict[str, dict[str, object]]], object]) -> Change:
         document = yaml.safe_load(path.read_text())
         change(document["keys"])
         path.write_text(yaml.safe_dump(document, sort_keys=False))
-        fresh = Repo(repo.root).schema
-        for place, make in generate.FILES.items():
-            (repo.root / place).write_text(make(fresh))
+        checkouts.generated(repo.root)
 
     return apply
 

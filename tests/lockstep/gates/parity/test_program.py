@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from ci.gates import parity
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 from tests import checkouts
@@ -31,8 +30,3 @@ def test_exit_codes(repo: Repo, change: Change, expected: int) -> None:
     assert expected == done.returncode
     assert (expected != GateError.code) == bool(counted)
     assert "Traceback" not in done.stderr
-
-
-def test_this_repository_is_clean() -> None:
-    """What the gate asks of others holds here."""
-    assert [] == parity.check(Repo(checkouts.ROOT))

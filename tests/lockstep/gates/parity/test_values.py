@@ -24,7 +24,7 @@ def opened(repo: Repo) -> dict[str, dict[str, Secret]]:
 @given(st.text())
 def test_any_value_can_be_judged(text: str) -> None:
     """Hosts and secrets are looked for in any text without a fault, and what is looked at is not lost."""
-    for key in Repo(checkouts.ROOT).schema.keys.values():
+    for key in checkouts.schema().keys.values():
         values.judged(key, text)
         assert all(part in text or "url" in key.rules for part in values.material(key, text))
     assert all(host in text.lower() for host in values.hosts(text))

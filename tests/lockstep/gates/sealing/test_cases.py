@@ -2,7 +2,6 @@ import pytest
 
 from ci.gates import sealing
 from ci.ground.repo import Repo
-from tests import checkouts
 from tests.lockstep.gates.sealing.cases import BAD, GOOD
 from tests.lockstep.gates.sealing.changes import Change
 from tests.lockstep.gates.sealing.repos import rules
@@ -39,10 +38,3 @@ def test_every_rule_has_a_bad_checkout() -> None:
 
     assert own == {rule for rule, _ in BAD} | elsewhere
     assert len(own) == len(sealing.RULES)
-
-
-def test_this_repository_is_clean() -> None:
-    """What holds for others holds here."""
-    here = Repo(checkouts.ROOT)
-
-    assert set() == rules(here)

@@ -1,4 +1,4 @@
-"""The edge: a HAProxy on every node that owns the public port, and finds the replicas through the swarm's DNS.
+"""The proxy: a HAProxy on every node that owns the public port, and finds the replicas through the swarm's DNS.
 
 Its configuration is named by its content and its service is left alone when nothing of it changes: to replace it
 would cost the connections that it holds, so the deploy of a new release does not.
@@ -13,7 +13,7 @@ from ci.delivery.engines.swarm.cluster import Cluster, absent, label
 from ci.delivery.release import Release
 from ci.ground import errors
 
-NAME = "edge"
+NAME = "proxy"
 INSIDE, METRICS = 8080, 8404
 FILE = "/usr/local/etc/haproxy/haproxy.cfg"
 CERTIFICATE = "/run/secrets/certificate"
@@ -22,8 +22,8 @@ SLOTS = 64  # room for replicas; a server that DNS does not name costs nothing
 
 def text(cluster: Cluster, release: Release) -> str:
     """Return HAProxy's configuration for a release."""
-    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if release.edge.get("certificate") else ""
-    slots = max(SLOTS, 2 * release.services[specs.EDGED].replicas)
+    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if release.settings["proxy"].get("certificate") else ""
+    slots = max(SLOTS, 2 * release.services[specs.PUBLIC].replicas)
     return f"""\
 global
     log stdout format raw local0
@@ -64,7 +64,7 @@ backend replicas
     balance roundrobin
     option httpchk GET /healthz
     default-server check inter 500ms fall 2 rise 1 resolvers swarm init-addr none
-    server-template replica {slots} tasks.{cluster.name(specs.EDGED)}:{specs.PORT}
+    server-template replica {slots} tasks.{cluster.name(specs.PUBLIC)}:{specs.PORT}
 
 frontend metrics
     bind :{METRICS}
@@ -82,7 +82,7 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
     """Return the service's spec; `config` and `certificate` are ids."""
     file = {"Name": FILE, "UID": "0", "GID": "0", "Mode": 0o444}
     container: dict[str, Any] = {
-        "Image": release.edge["image"],
+        "Image": release.settings["proxy"]["image"],
         "Labels": cluster.labels(service=NAME),
         "Configs": [{"File": file, "ConfigID": config, "ConfigName": config_name(cluster, release)}],
         "StopGracePeriod": 30 * specs.SECOND,
@@ -92,9 +92,14 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
     if certificate:
         where = file | {"Name": CERTIFICATE}
         container["Secrets"] = [
-            {"File": where, "SecretID": certificate, "SecretName": release.edge["certificate"]}
+            {"File": where, "SecretID": certificate, "SecretName": release.settings["proxy"]["certificate"]}
         ]
-    port = {"Protocol": "tcp", "TargetPort": INSIDE, "PublishedPort": release.edge["port"], "PublishMode": "host"}
+    port = {
+        "Protocol": "tcp",
+        "TargetPort": INSIDE,
+        "PublishedPort": release.settings["proxy"]["port"],
+        "PublishMode": "host",
+    }
     return {
         "Name": cluster.name(NAME),
         "Labels": cluster.labels(service=NAME),
@@ -102,7 +107,7 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
             "ContainerSpec": container,
             "Resources": {"Limits": {"Pids": specs.PIDS}},
             "RestartPolicy": {"Condition": "any", "Delay": specs.SECOND},
-            "Placement": {"Constraints": list(release.edge.get("placement", ()))},
+            "Placement": {"Constraints": list(release.settings["proxy"].get("placement", ()))},
             "Networks": [{"Target": cluster.network}],
         },
         "Mode": {"Global": {}},
@@ -119,8 +124,8 @@ def wanted(cluster: Cluster, release: Release) -> dict[str, Any]:
 
 
 def put(cluster: Cluster, release: Release) -> None:
-    """Bring the edge to what the release says, and leave it alone when it is that already."""
-    if not release.edge:
+    """Bring the proxy to what the release says; one that is as it should be is not touched."""
+    if not release.settings["proxy"]:
         services.remove(cluster, filter(None, [services.find(cluster, cluster.name(NAME))]))
         return
     name = config_name(cluster, release)
@@ -141,9 +146,13 @@ def differences(now: dict[str, Any], then: dict[str, Any]) -> Iterable[str]:
 
 
 def sweep(cluster: Cluster) -> None:
-    """Remove the configurations that the edge does not use any more."""
-    edge = services.find(cluster, cluster.name(NAME))
-    used = {one["ConfigID"] for one in edge["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]} if edge else set()
+    """Remove the configurations that the proxy does not use any more."""
+    service = services.find(cluster, cluster.name(NAME))
+    used = (
+        {one["ConfigID"] for one in service["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]}
+        if service
+        else set()
+    )
     for one in cluster.api.configs(filters=cluster.filters(kind=NAME)):
         if one["ID"] not in used and label(one, "kind") == NAME:
             with absent():
@@ -151,11 +160,11 @@ def sweep(cluster: Cluster) -> None:
 
 
 def _certificate(cluster: Cluster, release: Release) -> str | None:
-    name = release.edge.get("certificate")
+    name = release.settings["proxy"].get("certificate")
     if not name:
         return None
     for one in cluster.api.secrets(filters={"name": [name]}):
         if one["Spec"]["Name"] == name:
             return str(one["ID"])
     hint = f"docker secret create {name} FILE, of certificate and key; environments.yaml names it"
-    raise errors.EngineError(f"the swarm has no secret {name}, the edge's certificate", hint)
+    raise errors.EngineError(f"the swarm has no secret {name}, the proxy's certificate", hint)

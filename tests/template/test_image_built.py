@@ -111,7 +111,7 @@ def test_only_the_services_and_their_packages_are_inside(made: Made) -> None:
     found = run(made.id, "import os; print(*sorted(os.listdir('/srv')), os.path.exists('/opt/site-packages/bin'))")
     values = run(made.id, "import glob; print(glob.glob('/srv/**/*.env', recursive=True))")
 
-    assert "app config model worker False" == found.strip()
+    assert "app model runtime worker False" == found.strip()
     assert "[]" == values.strip()
 
 
@@ -261,7 +261,7 @@ def test_both_services_run_and_become_healthy(
     with swarms.reachable(postgres_url) as postgres, swarms.reachable(redis_url) as redis:
         environ["DATABASE_URL"] = proxies.moved(environ["DATABASE_URL"], postgres)
         environ["REDIS_URL"] = proxies.moved(environ["REDIS_URL"], redis)
-        sealed = {key.name for key in services.SCHEMA.secrets()}
+        sealed = services.SEALED
         plain = {key: value for key, value in environ.items() if key not in sealed}
         bundle = tmp_path / "bundle"
         bundle.write_text(json.dumps({key: environ[key] for key in sealed & environ.keys()}))

@@ -10,14 +10,14 @@ import pytest
 from ci.ground import errors
 from ci.rotation.providers import Job, sandbox
 from runtime import Secret
-from tests import sandboxes, services
+from tests import checkouts, sandboxes
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Iterator[Job]:
     """A rotation of a running sandbox's only key."""
     with sandboxes.running(tmp_path) as running:
-        about, plain = services.SCHEMA.keys["SMS_PROVIDER_API_KEY"], {"SMS_PROVIDER_URL": running.url}
+        about, plain = checkouts.schema().keys["SMS_PROVIDER_API_KEY"], {"SMS_PROVIDER_URL": running.url}
         yield Job("local", about, plain, Secret(running.key), f"lockstep-{secrets.token_hex(8)}")
 
 

@@ -18,7 +18,7 @@ HIDDEN = "***"
 _ASIDE = {"\n": b"n", "\r": b"r", "\t": b"t"}  # what follows the backslash is another character there
 
 
-class Needle:
+class Sought:
     """What is looked for: as it is, escaped for a URL or for JSON (once or more), in base64, and in UTF-16.
 
     In base64 it is found within a longer text, too, such as `user:password`, and across line ends.
@@ -48,7 +48,7 @@ class Needle:
 class Search:
     """A search through contents and the archives within them: where the value is, and what could not be opened."""
 
-    needle: Needle
+    sought: Sought
     found: set[Source] = field(default_factory=set)
     unread: set[Source] = field(default_factory=set)
 
@@ -59,14 +59,14 @@ class Search:
             self.unread.add(source)
         elif opener:
             self._unpack(source, data, opener)
-        if len(self.found) == known and self.needle.within(data):
+        if len(self.found) == known and self.sought.within(data):
             self.found.add(source)
 
     def _unpack(self, source: Source, data: bytes, opener: archives.Opener) -> None:
         try:
             for name, content in opener(data):
                 inside = Source(source.id, (*source.inner, name))
-                if self.needle.within(name):
+                if self.sought.within(name):
                     self.found.add(inside)
                 self.at(inside, content)
         except archives.FAULTS:
@@ -76,8 +76,8 @@ class Search:
 class Vault:
     """The identities at hand, those that they replaced too, and which keys of what they open hold the value."""
 
-    def __init__(self, repo: Repo, needle: Needle) -> None:
-        self._repo, self._needle = repo, needle
+    def __init__(self, repo: Repo, sought: Sought) -> None:
+        self._repo, self._sought = repo, sought
         self._own = dict(_identities(repo))
         self._known: dict[bytes, list[str] | errors.LockstepError] = {}
 
@@ -104,8 +104,8 @@ class Vault:
             raise errors.WrongIdentityError(f"no identity at hand opens {name}", hint)
         text = ciphertext.opened(self._repo, name, data, self._own[readers[0]]).reveal()
         values, _ = dotenv.parse(text.encode())
-        keys = [key for key, value in values.items() if self._needle.within(value)]
-        return keys or (["no key"] if self._needle.within(text) else [])
+        keys = [key for key, value in values.items() if self._sought.within(value)]
+        return keys or (["no key"] if self._sought.within(text) else [])
 
 
 def _identities(repo: Repo) -> Iterator[tuple[str, Secret]]:

@@ -24,7 +24,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         program.chmod(0o755)
     (root / ".venv/made-for").write_text(f"{root}\n")
-    shutil.copy(root / "requirements/dev.txt", root / ".venv/made-of")
+    shutil.copy(root / "ci/requirements.txt", root / ".venv/made-of")
     checkouts.git(root, "commit", "-qam", "ports of our own")
     subprocess.run([sys.executable, "-m", "pre_commit", "install"], cwd=root, env=made.environ(), check=True)
     return made

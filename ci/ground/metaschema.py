@@ -1,0 +1,153 @@
+"""The schema of the schema: which rules a key may have, and what `meta` and a service may say.
+
+The rules are a closed set of Cerberus' own, and `url`: runtime/rules.py judges by them without Cerberus.
+"""
+
+import functools
+import keyword
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import cerberus
+
+TYPES = {"string": str, "integer": int, "float": float, "boolean": bool}
+RULES = ("type", "allowed", "regex", "min", "max", "minlength", "maxlength", "nullable", "url", "default")
+PROVIDERS = ("generated", "manual", "postgres", "redis", "sandbox", "twilio")
+KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
+    """Refuse true, .inf, .nan and what is too large for a float: Cerberus takes them for numbers."""
+    if value is None:  # `nullable` has judged it
+        return
+    try:
+        good = math.isfinite(value) and not isinstance(value, bool)
+    except OverflowError:
+        good = False
+    if not good:
+        error(field, "must be a finite number")
+
+
+_VALUES: Mapping[str, Any] = {
+    "string": {"type": "string", "empty": False},
+    "integer": {"type": "integer", "check_with": _finite},
+    "float": {"type": "float", "check_with": _finite},
+    "boolean": {"type": "boolean"},
+}
+_LENGTH = {**_VALUES["integer"], "min": 0}
+_SCHEME = {"type": "string", "regex": "[a-z][a-z0-9+.-]*"}
+_RANGE = {"min": _VALUES["float"], "max": _VALUES["float"]}
+_BOUNDS: Mapping[str, Any] = {
+    "string": {
+        "regex": {"type": "string"},
+        "minlength": _LENGTH,
+        "maxlength": _LENGTH,
+        "url": {"type": "list", "minlength": 1, "schema": _SCHEME},
+    },
+    "integer": _RANGE,
+    "float": _RANGE,
+    "boolean": {},
+}
+_META: Mapping[str, Any] = {
+    "services": {"type": "list", "required": True, "minlength": 1, "schema": {"type": "string"}},
+    "description": {"type": "string", "required": True, "empty": False},
+    "example": {"type": "string", "required": True, "empty": False},
+    "secret": {"type": "boolean"},
+    "generate": {"type": ["string", "dict"]},
+    "rotate_days": {"type": "integer", "min": 1},
+    "provider": {"type": "string"},
+    "several": {"type": "boolean"},
+    "same_everywhere": {"type": "boolean", "excludes": "differs_everywhere"},
+    "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
+}
+_SERVICE: Mapping[str, Any] = {
+    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"},
+    "description": {"type": "string"},
+}
+_PARTS = {"meta": _META, "service": _SERVICE}
+
+
+def problems(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what is wrong with a mapping of services and one of keys."""
+    services, keys = document["services"].items(), document["keys"].items()
+    found = [problem for name, about in services for problem in _service(name, about)]
+    found += [problem for name, rules in keys for problem in _shape(name, rules)]
+    return found or [problem for name, rules in keys for problem in _sense(name, rules, document)]
+
+
+def _service(name: Any, about: Any) -> Iterable[str]:
+    if not isinstance(name, str) or not SERVICE_NAME.fullmatch(name):
+        return [f"service {name}: a service is named in small letters, digits, - and _"]
+    if not isinstance(about, dict):
+        return [f"service {name}: needs a mapping with a module"]
+    return _differences(f"service {name}: ", "service", about)
+
+
+def _shape(name: Any, rules: Any) -> Iterable[str]:
+    """Return what keeps a key from being read: its name, an unknown rule, an argument of the wrong kind."""
+    if not isinstance(name, str) or not KEY_NAME.fullmatch(name):
+        return [f"{name}: a key is named in capitals, digits and _"]
+    if keyword.iskeyword(name.lower()):
+        return [f"{name}: {name.lower()} is a word of Python's own, which no attribute can have as its name"]
+    if not isinstance(rules, dict) or not isinstance(rules.get("meta"), dict):
+        return [f"{name}: needs rules and a meta mapping"]
+    kind = rules.get("type")
+    if not isinstance(kind, str) or kind not in TYPES:
+        return [f"{name}: type must be one of {', '.join(TYPES)}"]
+    if unknown := [rule for rule in rules if rule not in (*RULES, "meta")]:
+        return [f"{name}: compiled keys know only {', '.join(RULES)}; not {rule}" for rule in unknown]
+    return [*_differences(f"{name}: ", kind, rules), *_differences(f"{name}: meta ", "meta", rules["meta"])]
+
+
+def _sense(name: str, rules: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what contradicts itself in a key that can be read."""
+    meta = rules["meta"]
+    try:
+        re.compile(rules.get("regex", ""))
+    except (re.error, OverflowError, RecursionError) as error:
+        yield f"{name}: regex does not compile, {error}"
+    for service in meta["services"]:
+        if service not in document["services"]:
+            yield f"{name}: meta services names {service}, which is no service"
+    provider = meta.get("provider", "manual")
+    if provider not in PROVIDERS and provider not in document["keys"]:
+        yield f"{name}: meta provider is none of {', '.join(PROVIDERS)}, nor a key that names one"
+    if meta.get("secret") and "default" in rules:
+        yield f"{name}: a secret cannot have a default, it would stand here in clear"
+
+
+@functools.cache
+def _checker(part: str) -> cerberus.Validator:
+    """Return the validator of a service, of `meta`, or of the rules of a key of this type."""
+    if part in _PARTS:
+        return cerberus.Validator(_PARTS[part])
+    value = _VALUES[part]
+    rules = {
+        "type": {},
+        "meta": {},
+        "nullable": {"type": "boolean"},
+        "allowed": {"type": "list", "minlength": 1, "schema": value},
+        "default": {**value, "nullable": True},
+        **_BOUNDS[part],
+    }
+    return cerberus.Validator(rules)
+
+
+def _differences(start: str, part: str, actual: Mapping[str, Any]) -> Iterator[str]:
+    checker = _checker(part)
+    checker.validate(actual, normalize=False)
+    for field, errors in checker.errors.items():
+        yield f"{start}{field}: {'; '.join(_words(errors))}"
+
+
+def _words(errors: Iterable[Any]) -> Iterator[str]:
+    """Yield the words of Cerberus' errors, those of a list's members too."""
+    for error in errors:
+        if isinstance(error, dict):
+            for inner in error.values():
+                yield from _words(inner)
+        else:
+            yield str(error)

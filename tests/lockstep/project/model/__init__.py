@@ -1,0 +1,1 @@
+"""What the services of the project that Lockstep's tests use have in common."""

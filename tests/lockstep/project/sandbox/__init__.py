@@ -1,0 +1,1 @@
+"""The provider that `local` starts beside the services of the project that Lockstep's tests use."""

@@ -1,0 +1,1 @@
+"""The worker of the project that Lockstep's tests use: it says that it is healthy, and sends nothing."""

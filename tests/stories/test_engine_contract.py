@@ -1,0 +1,167 @@
+"""What a deploy may rely on: the same test over every engine, the fake one included."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from ci import cli
+from ci.delivery import deploy, docker, engines
+from ci.delivery import release as releases
+from ci.delivery.engines import Engine
+from ci.delivery.release import HEALTHY, Release, current
+from ci.ground import errors, events
+from ci.ground.repo import Repo
+from ci.sealing import environment
+from tests import checkouts, swarms
+from tests.lockstep.delivery import projects
+from tests.lockstep.delivery.fake import Fake
+
+
+@contextmanager
+def on_fake(folder: Path, _request: pytest.FixtureRequest) -> Iterator[tuple[Repo, str]]:
+    with pytest.MonkeyPatch.context() as patch, checkouts.at_home(folder / "home"):
+        patch.setitem(engines.ENGINES, "fake", lambda: Fake)
+        yield projects.make(folder / "repo").repo, "dev"
+
+
+@contextmanager
+def on_processes(folder: Path, _request: pytest.FixtureRequest) -> Iterator[tuple[Repo, str]]:
+    clone = checkouts.clone(folder)
+    yield clone.repo, "local"
+    if clone.repo.state.exists():
+        clone.inv("stop", "--purge")
+
+
+@contextmanager
+def on_swarm(folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Repo, str]]:
+    urls = (request.getfixturevalue("postgres_url"), request.getfixturevalue("redis_url"))
+    with swarms.project(folder, *urls) as project:
+        project.build()
+        with checkouts.at_home(project.clone.home / ".config"):
+            yield project.clone.repo, "dev"
+
+
+ENGINES = {"fake": on_fake, "processes": on_processes, "swarm": on_swarm}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fake",
+        pytest.param("processes", marks=pytest.mark.server),
+        pytest.param("swarm", marks=pytest.mark.engine),
+    ],
+)
+def test_the_contract(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Locks exclude, a release that is undone leaves the current one, stop keeps the history, purge forgets it."""
+    with ENGINES[name](tmp_path, request) as (repo, environment_name):
+        with counted() as connections:
+            cli.follow(deploy.run(repo, environment_name, deploy.Options(yes=True)))
+        assert connections == ([""] if name == "swarm" else [])
+        with engines.open(repo, environment_name) as engine:
+            locked(repo, environment_name, engine)
+            first = running(repo, environment_name, engine)
+            undone(repo, environment_name, engine, first)
+            read(engine, first)
+            stopped(engine)
+
+
+def test_every_engine_is_held_to_it() -> None:
+    """An engine that is added to the registry is added here."""
+    assert {*engines.ENGINES, "fake"} == ENGINES.keys()
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Give the addresses of the Docker clients that are connected meanwhile."""
+    connections: list[str] = []
+    connect = docker.connect
+
+    def counting(address: str = "") -> DockerClient:
+        connections.append(address)
+        return connect(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker, "connect", counting)
+        yield connections
+
+
+def locked(repo: Repo, name: str, engine: Engine) -> None:
+    """A second holder is refused while the first works, also by another connection, and is not afterwards."""
+    with engines.open(repo, name) as other:
+        with engine.lock(), pytest.raises(errors.LockedError, match="is at work on"), other.lock():
+            pass
+        with other.lock():
+            pass
+        assert other.unlock()
+
+
+def running(repo: Repo, name: str, engine: Engine) -> Release:
+    """The first release is recorded, its replicas are healthy and complete, and nothing drifts."""
+    [release] = engine.history()
+    replicas = engine.replicas()
+    wanted = {service: about.replicas for service, about in release.services.items()}
+
+    assert (1, HEALTHY) == (release.number, release.result)
+    assert wanted == {service: sum(one.service == service for one in replicas) for service in wanted}
+    assert {1} == {one.release for one in replicas if one.service in wanted}
+    assert all(map(engine.healthy, replicas))
+    assert [] == engine.drift()
+    assert [] == engine.changes(release, release)
+    assert release.settings == engine.recorded
+    assert release == Release.parse(release.document())
+    assert repo.environments.by_name[name].engine in (*engines.ENGINES, "fake")
+    return release
+
+
+def undone(repo: Repo, name: str, engine: Engine, first: Release) -> None:
+    """A release that was started and is undone leaves the current one, all of it and nothing else."""
+    sealed = environment.sealed(repo, name)
+    second = releases.make(
+        repo,
+        name,
+        releases.Image(first.sha, first.image),
+        first.plain,
+        list(sealed),
+        settings=engine.recorded,
+        number=2,
+    )
+    second = replace(second, revision=first.revision, lives_with=first.lives_with)
+    with engine.lock():
+        assert cli.follow(events.result(engine.prepare(second, sealed)))
+        engine.migrate(second, sealed)
+        engine.wait(second, engine.apply(second, sealed))
+        assert 2 in {one.release for one in engine.replicas()}
+        engine.undo(second, "on purpose")
+
+    past = engine.history()
+    assert first == current(past)
+    assert [one.result for one in past if one.number == 2] in ([], ["failed: on purpose"])
+    assert {1} == {one.release for one in engine.replicas() if one.service in first.services}
+    assert [] == engine.drift()
+
+
+def read(engine: Engine, release: Release) -> None:
+    """Logs come by service, and a one-off either runs or is refused with what serves instead."""
+    service = next(iter(release.services))
+    assert any(line.startswith(service) for line in engine.logs(service, follow=False))
+    if engine.versioned:
+        code, lines = engine.run(release, service, ["this"])
+        assert (0, True) == (code, bool(lines))
+    else:
+        with pytest.raises(errors.UsageError, match="needs no engine"):
+            engine.run(release, service, ["this"])
+
+
+def stopped(engine: Engine) -> None:
+    """Stop ends every replica and keeps the history; purge forgets it, and both may be repeated."""
+    with engine.lock():
+        assert "api" in engine.stop(purge=False)
+        assert [] == engine.replicas()
+        assert engine.history()
+        assert "nothing ran" == engine.stop(purge=True)
+        assert [] == engine.history()
