@@ -76,7 +76,7 @@ def lock_and_mirror() -> Iterator[tuple[str, Mirror]]:
 def newcomer(folder: Path, lock_and_mirror: tuple[str, Mirror]) -> Newcomer:
     lock, mirror = lock_and_mirror
     root, home = folder / "a checkout", folder / "home"
-    for name in ("ci/cli", "ci/ground"):
+    for name in ("ci/cli", "ci/ground", "runtime"):
         shutil.copytree(checkouts.ROOT / name, root / name)
     shutil.copy(checkouts.ROOT / "run", root)
     (root / "ci/requirements.txt").write_text(lock)
