@@ -150,7 +150,8 @@ def main() -> None:
     engines.open = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
     smoke.send = clock.timed(ENGINE, smoke.send)
     rotate.STEPS = tuple(map(clock.within, rotate.STEPS))
-    cli.follow(rotate.run(repo.here(), "local", sys.argv[1], rotate.Options()))
+    here = repo.here()
+    cli.follow(rotate.run(here, here.environments.default, sys.argv[1], rotate.Options()))
     console.say(json.dumps(clock.spent()))
 
 

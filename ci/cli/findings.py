@@ -13,7 +13,7 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-
 
 
 def text(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
-    """Return three lines a finding (place, why, cure) and a last line that counts."""
+    """Return three lines a finding (place, why, fix) and a last line that counts."""
     lines = [f"{one.place}:{one.line}: {_named(one)}\n  {one.message}\n  hint: {one.hint}\n" for one in findings]
     return "".join([*lines, last_line(gate, rules, findings)])
 
@@ -42,7 +42,7 @@ def github(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
 
 
 def last_line(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
-    """Return the line that proves that the gate looked."""
+    """Return the line that shows how much the gate looked at."""
     looked = ", ".join(f"{count} {what}" for what, count in findings.looked.items())
     warnings = f", {findings.warnings} of them warnings" if findings.warnings else ""
     return f"{gate}: {len(findings)} findings{warnings}; looked at {looked}, with {len(rules)} rules"

@@ -83,8 +83,7 @@ def ensure(
     Two at once take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
     version, and ToolMissingError, with why each source failed, when there is none.
     """
-    wanted = pins() if tools is None else tools
-    if not _missing(where, wanted):
+    if not _missing(where, wanted := pins() if tools is None else tools):
         return []
     with _turn(where):
         missing = _missing(where, wanted)
@@ -283,16 +282,15 @@ def _sum(path: Path) -> str:
 
 def main() -> None:
     """Install what is missing, and keep a copy of the pins, by which `run` sees that nothing is to be done."""
-    from ci import cli  # noqa: PLC0415, an entry point
-    from ci.cli import console, progress  # noqa: PLC0415
+    from ci.cli import console, follow, progress, reported  # noqa: PLC0415, an entry point
 
     where = repo.here()
-    with cli.reported():
+    with reported():
         if sys.argv[1:] == ["--check"]:
             check(where)
             console.done("checked", f"the programs in {where.tools}")
             return
-        cli.follow(ensure(where), progress.installation)
+        follow(ensure(where), progress.installation)
         files.replace(where.tools.parent / PINS.name, PINS.read_bytes())
 
 

@@ -102,7 +102,7 @@ def _edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
 
 
 def check(repo: Repo, name: str, key: str, value: str) -> None:
-    """Raise unless `key` is a secret of the schema and the value is clean and fits it; the value is never told."""
+    """Raise unless `key` is a secret of the schema, and the value is clean and fits it; no message holds it."""
     rules = repo.schema.keys.get(key)
     if rules is None:
         meant = near(key.upper(), repo.schema.keys)

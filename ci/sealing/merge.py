@@ -93,15 +93,15 @@ def _values(it: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
 
 def _decide(environment: str, keys: list[str], new: list[str]) -> None:
     """Raise MergeError when something is left to people."""
-    told = [f"{key} was changed on both sides; ours is in the file" for key in keys]
-    told += [f"theirs lets {one} open it, .sops.yaml here does not; it was left out" for one in new]
-    cures = [f"inv set --env={environment} --key={key} (unless ours is right)" for key in keys]
-    cures += [f"inv recipients.add --env={environment} --recipient={one} (if you trust it)" for one in new]
-    if told:
+    undecided = [f"{key} was changed on both sides; ours is in the file" for key in keys]
+    undecided += [f"theirs lets {one} open it, .sops.yaml here does not; it was left out" for one in new]
+    fixes = [f"inv set --env={environment} --key={key} (unless ours is right)" for key in keys]
+    fixes += [f"inv recipients.add --env={environment} --recipient={one} (if you trust it)" for one in new]
+    if undecided:
         raise errors.MergeError(
             f"secrets/{environment}.enc.env is merged but for what people must decide",
-            "; ".join([*cures, f"then: git add secrets/{environment}.enc.env"]),
-            told,
+            "; ".join([*fixes, f"then: git add secrets/{environment}.enc.env"]),
+            undecided,
         )
 
 

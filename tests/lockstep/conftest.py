@@ -48,6 +48,8 @@ def _own_identities(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fake_engine() -> Iterator[None]:
     """Let environments run on the fake engine; outside of tests there is none."""
-    monkeypatch.setitem(engines.ENGINES, "fake", lambda: Fake)
+    with pytest.MonkeyPatch.context() as patch:  # of its own: a test's is undone before the test's other fixtures
+        patch.setitem(engines.ENGINES, "fake", lambda: Fake)
+        yield

@@ -76,7 +76,7 @@ def lock_and_mirror() -> Iterator[tuple[str, Mirror]]:
 def newcomer(folder: Path, lock_and_mirror: tuple[str, Mirror]) -> Newcomer:
     lock, mirror = lock_and_mirror
     root, home = folder / "a checkout", folder / "home"
-    for name in ("ci/cli", "ci/ground"):
+    for name in ("ci/cli", "ci/ground", "runtime"):
         shutil.copytree(checkouts.ROOT / name, root / name)
     shutil.copy(checkouts.ROOT / "run", root)
     (root / "ci/requirements.txt").write_text(lock)
@@ -107,9 +107,7 @@ def test_two_at_once_set_up_once(settled: Newcomer) -> None:
     waited, installed = sorted(settled.first, key=len)
 
     assert "· waiting for another ./run\n" == waited
-    assert (
-        f"· installing tool 1.2.3 from {settled.mirror.address}/tools\n✓ installed tool 1.2.3, 0 s\n" in installed
-    )
+    assert f"· installing tool 1.2.3 from {settled.mirror.address}/tools\n✓ installed tool 1.2.3, " in installed
     assert ["a virtual environment", "uv", "Python packages", "tool 1.2.3"] == [
         line.removeprefix("✓ installed ").partition(" with ")[0].partition(",")[0]
         for line in installed.splitlines()

@@ -107,8 +107,8 @@ def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
         if match := _MEANT.match(line):
             lines[match[1]] = number
         if match and _COMMENT.search(values.get(match[1], "")):
-            told = "holds a blank and a #, where others see a comment begin"
-            found.append(finding(rules.LINE, place, told, key=match[1], line=number))
+            message = "holds a blank and a #, where others see a comment begin"
+            found.append(finding(rules.LINE, place, message, key=match[1], line=number))
             del values[match[1]]
     return File(place, lines, values, text=all(problem.what != "is not UTF-8" for problem in problems))
 

@@ -44,6 +44,6 @@ def _judged(one: Dated, now: datetime) -> list[Finding]:
     late = (now.date() - one.due).days if one.due else -1
     if late < 0:
         return []
-    told = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
+    message = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
     rule = OVERDUE if late > GRACE_DAYS else DUE
-    return [finding(rule, one.place, told, line=one.line, key=one.key).filled(one.environment)]
+    return [finding(rule, one.place, message, line=one.line, key=one.key).filled(one.environment)]

@@ -75,8 +75,8 @@ def _stale(one: Sealed, readers: Mapping[tuple[bytes, bytes], set[str]], commit:
     own = {who for who, _ in one.recipients}
     for pair, key in one.pairs.items():
         if gone := readers.get(pair, set()) - own:
-            told = f"is as it was when {shown(min(gone))} could open it, so the data key is the same"
-            yield finding(REMOVED, f"{commit}{one.place}", told, key=key)
+            message = f"is as it was when {shown(min(gone))} could open it, so the data key is the same"
+            yield finding(REMOVED, f"{commit}{one.place}", message, key=key)
 
 
 def _rollbacks(root: Path, base: str, before: list[str], last: list[git.Version]) -> Iterator[Finding]:

@@ -31,8 +31,8 @@ def compare(one: Sealed, allowed: Sequence[str]) -> Iterator[Finding]:
     lines = dict(one.recipients)
     for who, count in Counter(who for who, _ in one.recipients).items():
         if who not in allowed:
-            told = f"{shown(who)} can open it, and .sops.yaml does not name it"
-            yield finding(EXTRA, one.place, told, line=lines[who])
+            message = f"{shown(who)} can open it, and .sops.yaml does not name it"
+            yield finding(EXTRA, one.place, message, line=lines[who])
         if count > 1:
             yield finding(DUPLICATE, one.place, f"{shown(who)} is there {count} times", line=lines[who])
     for who in allowed:

@@ -229,6 +229,6 @@ def _readers(it: Sealed, metadata: dict[str, tuple[bytes, int]]) -> Iterator[tup
 
 
 def _shown(name: bytes) -> str:
-    """Return a name as it may be told: what is no name might be part of a value."""
+    """Return a name as it may be shown: what is no name might be part of a value."""
     text = name.decode(errors="replace")
     return text if re.fullmatch(r"(?:[A-Z][A-Z0-9_]*|sops_[a-z0-9_]+)", text) and len(text) <= 80 else ""  # noqa: PLR2004

@@ -119,7 +119,7 @@ def _named(path: str, mode: str, names: Collection[str]) -> tuple[Rule, str] | N
 
 
 def _by_words(path: str, name: str) -> tuple[Rule, str] | None:
-    """Judge a path outside of secrets/ by its last part, in small letters; the first that fits is told."""
+    """Judge a path outside of secrets/ by its last part, in small letters; the first that fits counts."""
     bare = _bare(name)
     plain = bool(_PLAIN.fullmatch(path) or _EXAMPLE.fullmatch(name))
     judgements = (
@@ -131,7 +131,7 @@ def _by_words(path: str, name: str) -> tuple[Rule, str] | None:
         (MISPLACED, "is named like a sealed file, which belongs in secrets/", ".enc." in name),
         (CLEAR, "is named like secrets in clear", not plain and _CLEAR.fullmatch(name)),
     )
-    return next(((rule, told) for rule, told, fits in judgements if fits and path != ".sops.yaml"), None)
+    return next(((rule, message) for rule, message, fits in judgements if fits and path != ".sops.yaml"), None)
 
 
 def _bare(name: str) -> str:

@@ -14,7 +14,7 @@ console.say("fifth")
 
 
 def test_lines_keep_their_order_in_a_pipe() -> None:
-    """Results and what is told on the way to them come out in the order in which they were said."""
+    """Results and reports of steps come out in the order in which they were printed."""
     argv = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
 

@@ -52,7 +52,7 @@ def test_set_asks_without_showing(tmp_path: Path) -> None:
 
 
 def test_init_asks_again_after_a_slip(tmp_path: Path) -> None:
-    """A bad answer is told and asked for again; an empty one leaves the key for later."""
+    """A bad answer is refused and asked for again; an empty one leaves the key for later."""
     clone = checkouts.fixture(tmp_path)
     wanted = [key for key in clone.repo.schema.secrets() if key.generator("dev") is None]
     good = {key.name: checkouts.value("dev", key) for key in wanted}

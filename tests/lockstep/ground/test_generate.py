@@ -54,14 +54,6 @@ def run(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("name", list(generate.FILES))
-def test_what_is_generated_is_fresh(name: str) -> None:
-    """`python -m ci.ground.generate` would change nothing."""
-    expected = generate.FILES[name](schema.read())
-
-    assert expected == (ROOT / name).read_text()
-
-
 def test_the_keys_module_holds_the_rules() -> None:
     """Services with their modules, and per key who reads it, whether it is secret, and every rule."""
     compiled = modules.imported(schema.build(document()))

@@ -63,11 +63,13 @@ def test_the_bundle_may_be_a_file(tmp_path: Path) -> None:
         (["--bundle", "-", "worker"], '{"KEY": 1}', 78, "not a JSON object of strings"),
         (["--bundle", "-", "worker"], '{"KEY": "nul\\u0000"}', 78, "the bundle cannot be read"),
         (["--bundle", "no-such-file", "worker"], "", 78, "the bundle cannot be read"),
-        (["worker"], "", 78, "worker cannot start, its configuration has problems"),
+        (["worker", "starts"], "", 78, "worker cannot start, its configuration has problems"),
     ],
 )
 def test_a_start_that_cannot_be(tmp_path: Path, words: list[str], bundle: str, code: int, expected: str) -> None:
     """One error says why, the exit code is sysexits' own, and there is no traceback and no value."""
+    (tmp_path / "starts.py").write_text("import runtime\nruntime.load('worker')\n")
+
     done = entry(tmp_path, *words, bundle=bundle)
 
     shown = done.stderr.decode()

@@ -15,6 +15,7 @@ from tests.lockstep.gates.sealing.changes import (
     copied,
     dump,
     end,
+    environments,
     file,
     first,
     from_other_file,
@@ -291,6 +292,7 @@ BAD: list[tuple[str, Change]] = [
     ("stray", link("secrets/other", "dev.enc.env")),
     ("stranger", lambda repo: shutil.move(repo.sealed("dev"), repo.root / "secrets/prd.enc.env")),
     ("stranger", lambda repo: shutil.move(repo.sealed("dev"), repo.root / "secrets/local.enc.env")),
+    ("rules-missing", environments("in_git: false", "in_git: true")),
     ("second-rules", file("secrets2/.sops.yaml")),
     ("second-rules", file("config/.sops.yml")),
     ("second-rules", file(".sops.yml")),
@@ -345,6 +347,7 @@ BAD: list[tuple[str, Change]] = [
 
 GOOD: list[Change] = [
     lambda _: None,
+    environments("local:", "laptop:"),
     proposed(),
     both(
         proposed(),

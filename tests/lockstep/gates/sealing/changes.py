@@ -38,6 +38,18 @@ def text(change: Callable[[str], str], environment: str = "dev") -> Change:
     return apply
 
 
+def environments(old: str, new: str) -> Change:
+    """Return what replaces the first such words of environments.yaml."""
+
+    def apply(repo: Repo) -> None:
+        path = repo.root / "config/environments.yaml"
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new, 1))
+
+    return apply
+
+
 def first(new: str) -> Change:
     """Return what replaces the first value of a sealed file."""
     return text(lambda old: re.sub(r"(?m)\A(\w+)=.*$", lambda match: f"{match[1]}={new}", old))

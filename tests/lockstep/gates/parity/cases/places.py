@@ -25,6 +25,8 @@ BAD: list[tuple[str, Change]] = [
     ("environment", lambda repo: shutil.copy(repo.sealed("dev"), repo.root / "secrets/local.enc.env")),
     ("environment", swap("config/environments.yaml", r"^  prod:\n(    .*\n)+", "")),
     ("environment", swap("config/environments.yaml", r"\Z", "  qa:\n    engine: swarm\n")),
+    ("environment", swap("config/environments.yaml", r"in_git: false", "in_git: true")),
+    ("environment", swap("config/environments.yaml", r"^  dev:\n", "  dev:\n    in_git: false\n")),
     ("environment", swap(".sops.yaml", r"secrets/dev", "secrets/qa")),
     ("environment", swap(".sops.yaml", r"  - path_regex: \^secrets/dev.*\n    age:\n.*\n", "")),
     ("environment", remove(".sops.yaml")),
@@ -88,6 +90,11 @@ BAD: list[tuple[str, Change]] = [
 ]
 
 GOOD: list[Change] = [
+    # an environment of this machine has no sealed file, whatever its name
+    both(
+        swap("config/environments.yaml", r"^  local:", "  laptop:"),
+        lambda repo: shutil.move(repo.root / "config/local.env", repo.root / "config/laptop.env"),
+    ),
     # an environment that is everywhere; workflows that deploy all, or none
     both(workflow(DEPLOYS.replace("prod]", "prod, qa]")), new_environment),
     workflow(DEPLOYS),
