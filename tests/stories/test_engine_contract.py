@@ -20,14 +20,13 @@ from ci.ground import command, errors, events
 from ci.ground.repo import Repo
 from ci.sealing import environment
 from tests import checkouts, swarms
-from tests.lockstep.delivery import projects
-from tests.lockstep.delivery.fake import Fake
+from tests.lockstep.delivery import fake, projects
 
 
 @contextmanager
 def on_fake(folder: Path, _request: pytest.FixtureRequest) -> Iterator[tuple[Repo, str]]:
     with pytest.MonkeyPatch.context() as patch, checkouts.at_home(folder / "home"):
-        patch.setitem(engines.ENGINES, "fake", lambda: Fake)
+        patch.setitem(engines.ENGINES, "fake", fake.KIND)
         yield projects.make(folder / "repo").repo, "dev"
 
 
@@ -120,7 +119,7 @@ def own_keys(repo: Repo, engine: Engine, release: Release, environs: Mapping[str
         else:
             found = environs[service]
         keys = {key.name for key in repo.schema.of(service)}
-        assert keys == found & repo.schema.keys.keys() or isinstance(engine, Fake)
+        assert keys == found & repo.schema.keys.keys() or isinstance(engine, fake.Fake)
 
 
 def locked(repo: Repo, name: str, engine: Engine) -> None:
