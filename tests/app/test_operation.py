@@ -262,7 +262,7 @@ def test_postgres_comes_back(api: Api) -> None:
     database = api.environ["DATABASE_URL"].rpartition("/")[2]
     services.execute(
         api.environ,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"  # which waits until it has ended
         f" WHERE datname = '{database}' AND pid <> pg_backend_pid()",
     )
 

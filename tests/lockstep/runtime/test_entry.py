@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lockstep.runtime.test_loader import ROOT, complete
+from tests.lockstep.runtime import compiled
+from tests.lockstep.runtime.test_loader import complete
 
 SHOW = "import os, sys\nsys.stdout.buffer.write(os.environb[os.fsencode(sys.argv[1])])\n"
 SHOW_LIMITS = """
@@ -25,7 +26,7 @@ def entry(folder: Path, *words: str, bundle: str = "{}", **environ: str) -> subp
         [sys.executable, "-m", "runtime.entry", *words],
         input=bundle.encode(),
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"} | environ,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{compiled.folder()}{os.pathsep}{folder}"} | environ,
         capture_output=True,
         timeout=30,
         check=False,

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 import runtime
-from ci.ground.schema import read
+from tests import checkouts
+from tests.lockstep.runtime import compiled
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = read()
+SCHEMA = checkouts.schema()
 
 
 def complete(service: str) -> dict[str, str]:
@@ -193,7 +194,11 @@ def test_no_file_of_values_is_read(tmp_path: Path) -> None:
     """An .env file beside the process changes nothing."""
     (tmp_path / ".env").write_text("LOG_LEVEL=debug\n")
     code = "import runtime, os; print(runtime.load('api').log_level)"
-    environ = complete("api") | {"LOG_LEVEL": "error", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    environ = complete("api") | {
+        "LOG_LEVEL": "error",
+        "PYTHONPATH": str(compiled.folder()),
+        "PATH": os.environ["PATH"],
+    }
 
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, check=True
@@ -204,7 +209,7 @@ def test_no_file_of_values_is_read(tmp_path: Path) -> None:
 
 def test_a_service_starts_with_the_standard_library_alone(tmp_path: Path) -> None:
     """Where nothing is installed, and nothing of this checkout is beside it, the runtime package is enough."""
-    shutil.copytree(ROOT / "runtime", tmp_path / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(compiled.folder(), tmp_path, dirs_exist_ok=True)
     code = "import json, sys, runtime; runtime.load('api'); print(json.dumps(list(sys.modules)))"
     environ = complete("api") | {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
 
