@@ -50,7 +50,7 @@ class Repo:
 
     def state_of(self, environment: str) -> Path:
         """The folder of an environment on this machine: its values, its identity, what its engine keeps here."""
-        return self.state / environment
+        return self.state / "environments" / environment
 
     @property
     def record(self) -> Path:

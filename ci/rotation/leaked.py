@@ -223,7 +223,8 @@ def _versions(count: int, before: str = "") -> str:
 def _images(it: Look) -> None:
     """The project's images, layer by layer."""
     repo, seen = it.repo, set[str]()
-    addresses = ["", *(one.images for one in engines.check(repo).values() if one.images is not None)]
+    stores = (engines.open(repo, name).images for name in repo.environments.by_name)
+    addresses = ["", *(address for address in stores if address is not None)]
     title = f"{image.OCI}.title={repo.environments.project}"
     for address in dict.fromkeys(addresses):
         try:

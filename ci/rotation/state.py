@@ -35,16 +35,16 @@ class State:
     aborting: bool = False
 
 
-def folder(repo: Repo) -> Path:
+def folder(repo: Repo, name: str) -> Path:
     """Return where rotations under way are kept, outside of git."""
-    return repo.state / "rotation"
+    return repo.state_of(name) / "rotation"
 
 
 @contextmanager
 def alone(repo: Repo, name: str) -> Iterator[None]:
     """Hold an environment against other rotations; the kernel lets go of it when this process ends."""
-    folder(repo).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder(repo) / f"{name}.lock").open("a") as file:
+    folder(repo, name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder(repo, name) / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -122,11 +122,11 @@ def record(repo: Repo, state: State) -> Path:
 
 
 def _steps(repo: Repo, name: str, key: str) -> Path:
-    return folder(repo) / f"{name}.{key}.json"
+    return folder(repo, name) / f"{key}.json"
 
 
 def _values(repo: Repo, name: str, key: str) -> Path:
-    return folder(repo) / f"{name}.{key}.enc.env"
+    return folder(repo, name) / f"{key}.enc.env"
 
 
 def _record(repo: Repo, name: str) -> Path:

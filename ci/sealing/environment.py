@@ -1,6 +1,5 @@
 """One environment, opened in memory: its plain and its sealed values, checked against the schema."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,6 @@ class Environment:
     schema: Schema
     plain: Mapping[str, str]
     sealed: Mapping[str, Secret]
-
-    def plain_for(self, service: str) -> dict[str, str]:
-        """Return the plain values of the keys that name this service."""
-        return {key.name: self.plain[key.name] for key in self.schema.of(service) if key.name in self.plain}
-
-    def bundle_for(self, service: str) -> Secret:
-        """Return the service's bundle: a JSON object of the sealed values whose keys name it."""
-        keys = [key.name for key in self.schema.of(service) if key.name in self.sealed]
-        return Secret(json.dumps({key: self.sealed[key].reveal() for key in keys}))
 
 
 def known(repo: Repo, name: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ci.delivery import engines
 from tests import checkouts
-from tests.lockstep.delivery.fake import Fake
+from tests.lockstep.delivery import fake
 
 # Of this repository Lockstep's tests use the managed files and themselves; the rest belongs to the team.
 OF_THE_TEAM = {
@@ -51,5 +51,5 @@ def _own_identities(tmp_path: Path) -> Iterator[None]:
 def _fake_engine() -> Iterator[None]:
     """Let environments run on the fake engine; outside of tests there is none."""
     with pytest.MonkeyPatch.context() as patch:  # of its own: a test's is undone before the test's other fixtures
-        patch.setitem(engines.ENGINES, "fake", lambda: Fake)
+        patch.setitem(engines.ENGINES, "fake", fake.KIND)
         yield

@@ -174,7 +174,8 @@ def test_every_test_says_what_it_is_about() -> None:
 def test_a_deploy_imports_no_ssh() -> None:
     """Paramiko takes longest to import: the docker SDK finds it, unloaded until something of it is asked for."""
     program = (
-        "import sys, ci.delivery.engines.swarm as _, paramiko; loaded = 'paramiko.transport' in sys.modules; "
+        "import sys, ci.delivery.engines.swarm.engine as _, paramiko; "
+        "loaded = 'paramiko.transport' in sys.modules; "
         "print(loaded, paramiko.SSHClient.__name__, 'paramiko.transport' in sys.modules)"
     )
 

@@ -1,9 +1,11 @@
 """What a deploy may rely on: the same test over every engine, the fake one included."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker import DockerClient
@@ -12,19 +14,19 @@ from ci import cli
 from ci.delivery import deploy, docker, engines
 from ci.delivery import release as releases
 from ci.delivery.engines import Engine
+from ci.delivery.engines.processes import replicas
 from ci.delivery.release import HEALTHY, Release, current
-from ci.ground import errors, events
+from ci.ground import command, errors, events
 from ci.ground.repo import Repo
 from ci.sealing import environment
 from tests import checkouts, swarms
-from tests.lockstep.delivery import projects
-from tests.lockstep.delivery.fake import Fake
+from tests.lockstep.delivery import fake, projects
 
 
 @contextmanager
 def on_fake(folder: Path, _request: pytest.FixtureRequest) -> Iterator[tuple[Repo, str]]:
     with pytest.MonkeyPatch.context() as patch, checkouts.at_home(folder / "home"):
-        patch.setitem(engines.ENGINES, "fake", lambda: Fake)
+        patch.setitem(engines.ENGINES, "fake", fake.KIND)
         yield projects.make(folder / "repo").repo, "dev"
 
 
@@ -59,12 +61,13 @@ ENGINES = {"fake": on_fake, "processes": on_processes, "swarm": on_swarm}
 def test_the_contract(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Locks exclude, a release that is undone leaves the current one, stop keeps the history, purge forgets it."""
     with ENGINES[name](tmp_path, request) as (repo, environment_name):
-        with counted() as connections:
+        with counted() as connections, spawned() as environs:
             cli.follow(deploy.run(repo, environment_name, deploy.Options(yes=True)))
         assert connections == ([""] if name == "swarm" else [])
         with engines.open(repo, environment_name) as engine:
             locked(repo, environment_name, engine)
             first = running(repo, environment_name, engine)
+            own_keys(repo, engine, first, environs)
             undone(repo, environment_name, engine, first)
             read(engine, first)
             stopped(engine)
@@ -88,6 +91,35 @@ def counted() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(docker, "connect", counting)
         yield connections
+
+
+@contextmanager
+def spawned() -> Iterator[dict[str, set[str]]]:
+    """Give the keys that each process of a service is started with meanwhile, in the clear or in its bundle."""
+    environs: dict[str, set[str]] = {}
+    spawn = command.spawn
+
+    def recording(argv: Sequence[str | Path], **options: Any) -> command.Detached:
+        if replicas.ENTRY in argv:
+            service = str(argv[list(argv).index("-") + 1])
+            environs[service] = {*options["env"], *json.loads(options["input"])} - {"PYTHONPATH"}
+        return spawn(argv, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "spawn", recording)
+        yield environs
+
+
+def own_keys(repo: Repo, engine: Engine, release: Release, environs: Mapping[str, set[str]]) -> None:
+    """What runs has the keys that name its service and no other; of a versioned engine a process tells its own."""
+    for service in release.services:
+        if engine.versioned:
+            _, lines = engine.run(release, service, ["timeit", "-n1", "-r1", "import os; print(*os.environ)"])
+            found = set(" ".join(lines).split())
+        else:
+            found = environs[service]
+        keys = {key.name for key in repo.schema.of(service)}
+        assert keys == found & repo.schema.keys.keys() or isinstance(engine, fake.Fake)
 
 
 def locked(repo: Repo, name: str, engine: Engine) -> None:

@@ -6,10 +6,11 @@ Its module is imported when an environment names it, so that nobody pays for the
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import cerberus
 
+from ci.delivery.engines.swarm.settings import RULES as SWARM_RULES
 from ci.delivery.release import Image, Release
 from ci.ground import errors
 from ci.ground.environments import Environment, flat
@@ -19,7 +20,6 @@ from ci.sealing.environment import known
 from runtime import Secret
 
 Sealed = Mapping[str, Secret]  # values by key; empty where the engine holds the release's bundles already
-S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Engine(Protocol):
         """The address of the Docker client that holds the environment's images, None when it runs none."""
 
     def __init__(self, repo: Repo, environment: Environment) -> None:
-        """Validate the settings; ConfigurationError names every problem. Nothing is connected yet."""
+        """Take the environment's settings, which have been validated; nothing is connected yet."""
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -113,19 +113,30 @@ class Engine(Protocol):
         """Stop everything of the environment and return what that was; `purge` deletes its data as well."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """An engine that environments may name: the rules of its settings (Cerberus'), and what imports its class.
+
+    A rule with `services: True` is of a mapping by service, each of which must be one of the schema.
+    """
+
+    rules: Mapping[str, Any]
+    load: Callable[[], type[Engine]]
+
+
 def _processes() -> type[Engine]:
-    from ci.delivery.engines.processes import Processes  # noqa: PLC0415
+    from ci.delivery.engines.processes.engine import Processes  # noqa: PLC0415
 
     return Processes
 
 
 def _swarm() -> type[Engine]:
-    from ci.delivery.engines.swarm import Swarm  # noqa: PLC0415
+    from ci.delivery.engines.swarm.engine import Swarm  # noqa: PLC0415
 
     return Swarm
 
 
-ENGINES: dict[str, Callable[[], type[Engine]]] = {"processes": _processes, "swarm": _swarm}
+ENGINES: dict[str, Kind] = {"processes": Kind({}, _processes), "swarm": Kind(SWARM_RULES, _swarm)}
 
 
 def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
@@ -135,47 +146,37 @@ def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
     environments.yaml, of other environments as well.
     """
     known(repo, name)
-    return check(repo)[name]
+    check(repo)
+    environment = repo.environments.by_name[name]
+    return ENGINES[environment.engine].load()(repo, environment)
 
 
-def check(repo: Repo) -> dict[str, Engine]:
-    """Return the engine of every environment, unconnected; ConfigurationError names every problem."""
-    made: dict[str, Engine] = {}
+def check(repo: Repo) -> None:
+    """Raise ConfigurationError, which names every problem, unless each engine knows what is said of it."""
     problems: list[str] = []
     for name, environment in repo.environments.by_name.items():
-        problems += [
-            f"{name}.replicas: there is no service {service}"
-            for service in environment.replicas
-            if service not in repo.schema.services
-        ]
-        if environment.engine not in ENGINES:
+        if environment.engine in ENGINES:
+            problems += _settings(repo, environment, ENGINES[environment.engine].rules)
+        else:
             problems.append(f"{name}.engine: unknown engine {environment.engine}, use one of {', '.join(ENGINES)}")
-            continue
-        try:
-            made[name] = ENGINES[environment.engine]()(repo, environment)
-        except errors.ConfigurationError as error:
-            problems += error.detail
+        problems += _strangers(repo, f"{name}.replicas", environment.replicas)
     if problems:
         raise errors.ConfigurationError("the environments are wrong", "fix config/environments.yaml", problems)
-    return made
 
 
-def settings(repo: Repo, environment: Environment, rules: Mapping[str, Any], kind: Callable[..., S]) -> S:
-    """Return an engine's settings as its own type; ConfigurationError names every problem.
-
-    A rule may hold `services: True`: then the setting is a mapping by service, and each must be of the schema.
-    """
+def _settings(repo: Repo, environment: Environment, rules: Mapping[str, Any]) -> Iterator[str]:
+    where = f"{environment.name}.{environment.engine}"
     validator = cerberus.Validator(
         {name: {key: value for key, value in rule.items() if key != "services"} for name, rule in rules.items()}
     )
-    where = f"{environment.name}.{environment.engine}"
-    problems = [] if validator.validate(environment.settings) else list(flat(where, validator.errors))
-    problems += [
-        f"{where}.{name}.{service}: there is no service {service}"
-        for name, rule in rules.items()
-        for service in (environment.settings.get(name) or () if rule.get("services") else ())
-        if service not in repo.schema.services
-    ]
-    if problems:
-        raise errors.ConfigurationError("the environments are wrong", "fix config/environments.yaml", problems)
-    return kind(**environment.settings)
+    if not validator.validate(environment.settings):
+        yield from flat(where, validator.errors)
+        return
+    for name, rule in rules.items():
+        if rule.get("services"):
+            yield from _strangers(repo, f"{where}.{name}", environment.settings.get(name, {}))
+
+
+def _strangers(repo: Repo, where: str, by_service: Mapping[str, Any]) -> Iterator[str]:
+    strangers = (service for service in by_service if service not in repo.schema.services)
+    yield from (f"{where}.{service}: there is no service {service}" for service in strangers)

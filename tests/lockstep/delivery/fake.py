@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from ci.delivery import engines
-from ci.delivery.engines import Replica, Sealed
+from ci.delivery.engines import Kind, Replica, Sealed
 from ci.delivery.release import FAILED, HEALTHY, UNFINISHED, Image, Release, current
 from ci.ground import errors, files, git, processes
 from ci.ground.environments import Environment
@@ -43,8 +42,7 @@ class Fake:
     images = None
 
     def __init__(self, repo: Repo, environment: Environment) -> None:
-        rules = {"note": {"type": "string"}}
-        self.recorded: dict[str, str] = engines.settings(repo, environment, rules, dict)
+        self.recorded = dict(environment.settings)
         self._repo, self._name = repo, environment.name
 
     def __enter__(self) -> Self:
@@ -182,3 +180,6 @@ def _ended(release: Release, why: str) -> Release:
 
 def _path(repo: Repo, name: str) -> Path:
     return repo.state / f"fake-{name}.json"
+
+
+KIND = Kind({"note": {"type": "string"}}, lambda: Fake)

@@ -10,7 +10,7 @@ import pytest
 
 from ci.delivery import deploy, engines
 from ci.ground import errors, git
-from ci.sealing import edit
+from ci.sealing import edit, environment
 from tests import kills
 from tests.lockstep.delivery import fake
 from tests.lockstep.delivery.projects import Project
@@ -27,6 +27,21 @@ def test_the_steps_are_the_runbook() -> None:
     steps = "lock plan confirm decrypt prepare migrate apply wait smoke record verify unlock"
     assert steps.split() == names
     assert back == [name for name in names if name not in ("decrypt", "migrate", "verify")]
+
+
+def test_a_service_gets_its_own_keys_alone(project: Project) -> None:
+    """Of a release each service gets the plain and the sealed values of the keys that name it, and no other."""
+    release = project.deploy().release
+    sealed = environment.sealed(project.repo, "dev")
+    bundle = {name: json.loads(release.bundle_for(name, sealed).reveal()) for name in release.services}
+
+    assert {"api", "worker"} == bundle.keys()
+    for name, values in bundle.items():
+        own = {key.name for key in project.repo.schema.of(name)}
+        assert own == {*values, *release.plain_for(name)}
+        assert values == {key: sealed[key].reveal() for key in own & sealed.keys()}
+    assert {"API_TOKENS"} == bundle["api"].keys() - bundle["worker"].keys()
+    assert "SMTP_PASSWORD" in bundle["worker"].keys() - bundle["api"].keys()
 
 
 def test_a_release_says_what_it_is(project: Project) -> None:

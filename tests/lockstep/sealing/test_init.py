@@ -134,7 +134,7 @@ def test_an_environment_of_this_machine_makes_its_own_values_once(pair: Repo, na
 
     assert first == environment.sealed(pair, name)
     assert [".sops.yaml", "identity.agekey", f"secrets/{name}.enc.env"] == sorted(
-        str(path.relative_to(pair.state / name)) for path in pair.state.rglob("*") if path.is_file()
+        str(path.relative_to(pair.state_of(name))) for path in pair.state.rglob("*") if path.is_file()
     )
 
 

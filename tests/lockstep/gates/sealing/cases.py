@@ -292,7 +292,7 @@ BAD: list[tuple[str, Change]] = [
     ("stray", link("secrets/other", "dev.enc.env")),
     ("stranger", lambda repo: shutil.move(repo.sealed("dev"), repo.root / "secrets/prd.enc.env")),
     ("stranger", lambda repo: shutil.move(repo.sealed("dev"), repo.root / "secrets/local.enc.env")),
-    ("rules-missing", environments("in_git: false", "in_git: true")),
+    ("rules-missing", environments("    in_git: false", "    in_git: true")),
     ("second-rules", file("secrets2/.sops.yaml")),
     ("second-rules", file("config/.sops.yml")),
     ("second-rules", file(".sops.yml")),
@@ -347,7 +347,7 @@ BAD: list[tuple[str, Change]] = [
 
 GOOD: list[Change] = [
     lambda _: None,
-    environments("local:", "laptop:"),
+    environments("  local:", "  laptop:"),
     proposed(),
     both(
         proposed(),

@@ -25,7 +25,7 @@ BAD: list[tuple[str, Change]] = [
     ("environment", lambda repo: shutil.copy(repo.sealed("dev"), repo.root / "secrets/local.enc.env")),
     ("environment", swap("config/environments.yaml", r"^  prod:\n(    .*\n)+", "")),
     ("environment", swap("config/environments.yaml", r"\Z", "  qa:\n    engine: swarm\n")),
-    ("environment", swap("config/environments.yaml", r"in_git: false", "in_git: true")),
+    ("environment", swap("config/environments.yaml", r"^    in_git: false", "    in_git: true")),
     ("environment", swap("config/environments.yaml", r"^  dev:\n", "  dev:\n    in_git: false\n")),
     ("environment", swap(".sops.yaml", r"secrets/dev", "secrets/qa")),
     ("environment", swap(".sops.yaml", r"  - path_regex: \^secrets/dev.*\n    age:\n.*\n", "")),

@@ -1,0 +1,236 @@
+"""The engine `swarm`: Docker Swarm, from one node to many. All that it keeps is in the swarm itself.
+
+Everything is named by project, environment and release number. A release is written down before anything is done
+for it, and becomes the current one by one write after all of it is healthy: whenever a deploy is killed, the next
+one sees what was begun and not ended.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cached_property
+from typing import Self
+
+from docker import DockerClient
+from docker.errors import APIError
+
+from ci.delivery import docker
+from ci.delivery import image as images
+from ci.delivery.engines import Replica, Sealed
+from ci.delivery.engines.swarm import (
+    bundles,
+    changes,
+    drifts,
+    jobs,
+    logs,
+    proxy,
+    records,
+    services,
+    specs,
+    transfer,
+)
+from ci.delivery.engines.swarm.cluster import Cluster, connect, label
+from ci.delivery.engines.swarm.settings import Settings
+from ci.delivery.release import UNFINISHED, Image, Release, current
+from ci.ground import errors, git
+from ci.ground.environments import Environment
+from ci.ground.repo import Repo
+
+
+class Swarm:
+    """One environment's part of a swarm."""
+
+    versioned = True
+
+    def __init__(self, repo: Repo, environment: Environment) -> None:
+        self._settings = Settings(**environment.settings)
+        self.recorded = self._settings.recorded
+        self.images: str | None = self._settings.docker
+        self._repo, self._environment, self._name = repo, environment, environment.name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection, if there is one."""
+        if "_client" in vars(self):
+            self._client.close()
+            del self._client
+            vars(self).pop("_cluster", None)
+
+    @cached_property
+    def _client(self) -> DockerClient:
+        return docker.connect(self._settings.docker)
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        return connect(self._client, self._repo.environments.project, self._name)
+
+    @property
+    def _clients(self) -> transfer.Clients:
+        """The Docker clients that may have an image: its own, this machine's, that of the environment before."""
+        before = self._repo.environments.by_name.get(self._environment.follows or "")
+        same = before is not None and before.engine == self._environment.engine
+        others = ["", before.settings.get("docker", "")] if before and same else [""]
+        return transfer.Clients(self._client, self._settings.docker, others)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the environment against other deploys, on this machine and on others."""
+        return records.lock(self._cluster)
+
+    def unlock(self) -> str:
+        """Remove the lock, and return whose it was."""
+        return records.unlock(self._cluster)
+
+    def image(self, sha: str) -> Image:
+        """Return the image that was built of a commit: the registry's, where there is one, else a client's."""
+        commit, registry = git.commit(self._repo.root, sha or "HEAD"), self._repo.environments.registry
+        short = commit[: git.SHORT]
+        if not registry:
+            return Image(short, transfer.find(self._clients, images.tag(self._repo, commit)))
+        try:  # the manager asks, for the image was built on another machine
+            about = self._cluster.api.inspect_distribution(f"{registry}:{short}")
+        except APIError:
+            hint = f"inv build --push={registry} brings it there"
+            raise errors.EngineError(f"{registry} has no image {short}", hint) from None
+        return Image(short, f"{registry}@{about['Descriptor']['digest']}")
+
+    def prepare(self, release: Release, sealed: Sealed) -> str:
+        """Note what was interrupted before, claim the number, and keep the bundles."""
+        cluster = self._cluster
+        past = records.history(cluster)
+        unfinished = [one for one in past if one.result == UNFINISHED]
+        for one in unfinished:
+            records.fail(cluster, one, "interrupted")
+        jobs.sweep(cluster)
+        services.sweep_strays(cluster)
+        records.claim(cluster, release)
+        bundles.sweep(cluster, records.history(cluster))
+        if sealed:
+            bundles.store(cluster, release, sealed)
+        bundles.require(cluster, release)
+        brought = transfer.bring(self._clients, cluster, release)
+        interrupted = ", ".join(f"release {one.number} was interrupted" for one in unfinished)
+        return ", ".join(filter(None, [f"release {release.number} has its bundles", brought, interrupted]))
+
+    def migrate(self, release: Release, sealed: Sealed) -> None:
+        """Run the migrations once, in the release's image and with the api's environment."""
+        code, lines = jobs.run(self._cluster, release, specs.PUBLIC, ["model.migrate"])
+        if code:
+            hint = "fix it in model/migrations, then deploy again"
+            raise errors.MigrationError(
+                "the migration failed, nothing was started", hint, lines[-services.LAST_LINES :]
+            )
+
+    def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
+        """Have the swarm replace every service's replicas one by one."""
+        cluster = self._cluster
+        ids = bundles.ids(cluster)
+        for name in release.services:
+            services.put(cluster, specs.service(cluster, release, name, ids))
+        wanted = {proxy.NAME, *release.services}
+        services.remove(
+            cluster,
+            [
+                one
+                for one in cluster.services()
+                if label(one, "kind") != "job" and label(one, "service") not in wanted
+            ],
+        )
+        proxy.put(cluster, release)
+        return []
+
+    def wait(self, release: Release, replicas: Iterable[Replica]) -> None:
+        """Wait until every replica is of this release and healthy."""
+        services.wait(self._cluster, release, strict=True)
+
+    def url(self, release: Release) -> str:
+        """Return where the proxy is reached from here."""
+        about = release.settings["proxy"]
+        if not about:
+            return ""
+        scheme = "https" if about.get("certificate") else "http"
+        return f"{scheme}://{self._settings.address}:{about['port']}"
+
+    def record(self, release: Release) -> None:
+        """Make it the current release, let what ran before drain, and forget what retention does not keep."""
+        cluster = self._cluster
+        records.end(cluster, release)
+        services.drain(cluster, release)
+        records.prune(cluster, self._environment.keep_releases)
+        jobs.sweep(cluster)  # the migration of a killed deploy may have been at work until now, with its bundle
+        bundles.sweep(cluster, records.history(cluster))
+        proxy.sweep(cluster)
+
+    def undo(self, release: Release, why: str) -> None:
+        """Restore the current release's services, or remove all when there is none, and note why."""
+        cluster = self._cluster
+        jobs.sweep(cluster)
+        runs = current(records.history(cluster))
+        if runs is None:
+            services.remove(cluster, cluster.services())
+        elif drifts.touched(cluster, runs):
+            self.apply(runs, {})
+            services.wait(cluster, runs, strict=False)
+        records.fail(cluster, release, why)
+        bundles.sweep(cluster, records.history(cluster))
+        proxy.sweep(cluster)
+
+    def history(self) -> list[Release]:
+        """Return the recorded releases, oldest first."""
+        return records.history(self._cluster)
+
+    def changes(self, before: Release | None, after: Release) -> list[str]:
+        """Return how proxy, placement and resources differ."""
+        return list(changes.between(before, after))
+
+    def replicas(self) -> list[Replica]:
+        """Return what runs now, or should and does not yet."""
+        cluster = self._cluster
+        nodes = {one["ID"]: one["Description"]["Hostname"] for one in cluster.api.nodes()}
+        found = []
+        for service in cluster.services():
+            if label(service, "kind") == "job":
+                continue
+            for task in services.tasks(cluster, service["Spec"]["Name"]):
+                if task["DesiredState"] == "running":
+                    status = task["Status"]
+                    found.append(
+                        Replica(
+                            label(service, "service"),
+                            specs.release_of(task),
+                            (status.get("ContainerStatus") or {}).get("PID", 0),
+                            nodes.get(task.get("NodeID", ""), ""),
+                            datetime.fromisoformat(status["Timestamp"][:19] + "+00:00").timestamp(),
+                            status["State"],
+                        )
+                    )
+        return sorted(found, key=lambda one: (one.service, one.release, one.pid))
+
+    def healthy(self, replica: Replica) -> bool:
+        """Return whether a replica is ready: the swarm calls it running when its health check passed."""
+        return replica.state == "running"
+
+    def drift(self) -> list[str]:
+        """Return, one line each, where what runs differs from the current release."""
+        return drifts.look(self._cluster, records.history(self._cluster))
+
+    def logs(self, service: str | None, *, follow: bool) -> Iterator[str]:
+        """Yield the last lines of each service, or of one, then what is added while following."""
+        yield from logs.read(self._cluster, service, follow=follow)
+
+    def run(self, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+        """Run a module once with a service's environment."""
+        return jobs.run(self._cluster, release, service, argv)
+
+    def stop(self, *, purge: bool) -> str:
+        """Stop everything of the environment; `purge` forgets its releases and bundles as well."""
+        cluster = self._cluster
+        running = cluster.services()
+        services.remove(cluster, running)
+        if purge:
+            records.purge(cluster)
+            bundles.sweep(cluster, [])
+            proxy.sweep(cluster)
+            cluster.drop_network()
+        return ", ".join(label(one, "service") or "a one-off" for one in running) or "nothing ran"
