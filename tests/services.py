@@ -21,10 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import psycopg
 
-from runtime.keys import Keys
+from runtime.keys import KEYS
 
 ROOT = Path(__file__).parents[1]
-SEALED = frozenset(name.upper() for name, kind in Keys.__annotations__.items() if "Secret" in str(kind))
+SEALED = frozenset(name for name, rules in KEYS.items() if rules.get("secret"))
 T = TypeVar("T")
 
 

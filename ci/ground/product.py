@@ -16,7 +16,7 @@ from ci.ground.events import Events
 from ci.ground.repo import Repo
 
 LOCKS = ("requirements/services.txt", "requirements/local.txt")
-FETCHING = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_CACHE_DIR", "UV_SYSTEM_CERTS", "UV_FIND_LINKS")
+FETCHING = ("UV_CACHE", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX", "UV_FIND_LINKS", "UV_INDEX", "UV_KEYRING")
 INSTALL_SECONDS = 900
 
 
@@ -77,7 +77,7 @@ def _make(repo: Repo, locks: Sequence[Path], part: Path) -> None:
 
 
 def _uv(repo: Repo, words: Iterable[str | Path]) -> None:
-    known = {name: os.environ[name] for name in FETCHING if name in os.environ}
+    known = {name: value for name, value in os.environ.items() if name.startswith(FETCHING)}
     if index := os.environ.get("PIP_INDEX_URL"):
         known.setdefault("UV_DEFAULT_INDEX", index)
     env = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", **known}
