@@ -1,12 +1,10 @@
 """A project whose dev, staging and prod run on the swarm of this machine, and load upon its proxy."""
 
 import json
-import os
 import re
 import secrets
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,7 +22,6 @@ from ci.ground import dotenv, ports
 from tests import checkouts, proxies, redises, sandboxes, services
 from tests.sandboxes import Sandbox
 
-PASSED = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 ENVIRONMENTS = ("dev", "staging", "prod")
 
 
@@ -46,16 +43,9 @@ class Project:
         """Return the ids of the messages that the provider was handed; its inbox keeps the last thousand alone."""
         return set(re.findall(r"delivered, (\S+) to its sender", self.sandbox.log.read_text()))
 
-    def environ(self) -> dict[str, str]:
-        """Return what a shell holds that builds; packages come from where they do on this machine."""
-        cache = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, check=True)
-        known = {"UV_SYSTEM_CERTS": "1", "UV_CACHE_DIR": cache.stdout.decode().strip()}
-        known |= {name: os.environ[name] for name in PASSED if name in os.environ}
-        return self.clone.environ() | known
-
     def build(self, *words: str) -> None:
         """Build HEAD's image."""
-        self.inv("build", *words, environ=self.environ())
+        self.inv("build", *words)
 
     def token(self, environment: str) -> str:
         """Return a token of the api."""

@@ -119,7 +119,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, page: str) -> Iterator
     if page in ON_SWARM:
         made = request.getfixturevalue("project")
         ON_SWARM[page](made)
-        yield Shell(made.clone, made.environ())
+        yield Shell(made.clone, made.clone.environ())
         return
     clone = checkouts.clone(tmp_path)
     clone.inv("init", "--name=acme", text=checkouts.answers(clone.repo))
