@@ -253,7 +253,7 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
     with deploy.held:
         try:
             for each in steps:
-                yield from events.step(each.__name__, _about(each), partial(each, deploy))
+                yield from events.step(each.__name__, events.about(each), partial(each, deploy))
                 if each is plan and deploy.plan.idle and deploy.engine.versioned:
                     break
         except BaseException as error:
@@ -279,7 +279,3 @@ def _answers(deploy: Deploy, release: Release) -> str | None:
     """Ask the proxy of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
     url = deploy.engine.url(release)
     return smokes.ask(url, release) if url else None
-
-
-def _about(step: Step) -> str:
-    return str(step.__doc__).partition(";")[0].removesuffix(".")

@@ -1,4 +1,4 @@
-"""The only door to a Docker engine."""
+"""Docker clients: all connections to Docker are made here."""
 
 import docker
 from docker.context import ContextAPI

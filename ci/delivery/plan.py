@@ -1,4 +1,4 @@
-"""What a deploy would change, told before it does. Nothing here opens a sealed value."""
+"""What a deploy would change, shown before it does. Nothing here opens a sealed value."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ EXPIRED = Rule(
     "exceptions/expired",
     "an exception whose last day is over",
     "expires: 2020-01-01",
-    "mend what it excuses and delete it, or have a new date reviewed",
+    "fix what it excuses and delete it, or have a new date reviewed",
 )
 USELESS = Rule(
     "exceptions/useless",
@@ -56,12 +56,12 @@ def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, wh
     listed = [one for one in _read(repo) if one["rule"] in ids]
     live = [one for one in listed if one["expires"] >= today]
     left = [one for one in found if not any(_excuses(exception, one) for exception in live)]
-    left += [_told(EXPIRED, one, "is over") for one in listed if one["expires"] < today]
+    left += [_finding(EXPIRED, one, "is over") for one in listed if one["expires"] < today]
     if whole:
         useless = [
             one for one in live if not PAST.match(one["place"]) and not any(_excuses(one, each) for each in found)
         ]
-        left += [_told(USELESS, one, "excuses nothing") for one in useless]
+        left += [_finding(USELESS, one, "excuses nothing") for one in useless]
     return Findings(left, found.looked)
 
 
@@ -82,5 +82,5 @@ def _excuses(exception: dict[str, Any], one: Finding) -> bool:
     return bool(same and exception.get("key", one.key) == one.key)
 
 
-def _told(rule: Rule, exception: dict[str, Any], what: str) -> Finding:
+def _finding(rule: Rule, exception: dict[str, Any], what: str) -> Finding:
     return finding(rule, PLACE, f"the exception for {exception['place']} {what}", key=exception["rule"])

@@ -1,1 +1,1 @@
-"""What everything else stands on: commands, the voice, errors, git, dotenv, tools, and where things are."""
+"""What all other layers use: programs, errors, git, env files, tools, schema and environments, events."""

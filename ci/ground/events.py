@@ -62,6 +62,11 @@ def result(outcome: T | Events[T]) -> Events[T]:
     return (yield from outcome) if isinstance(outcome, Generator) else outcome
 
 
+def about(function: Callable[..., object]) -> str:
+    """Return what a step does, from the first words of its docstring."""
+    return str(function.__doc__).partition(";")[0].removesuffix(".")
+
+
 def step(name: str, about: str, work: Callable[[], str | Events[str | None] | None]) -> Events[None]:
     """Do one step of a workflow, between the events that say so; `work` returns what a person should know."""
     start = time.monotonic()

@@ -176,8 +176,10 @@ def authors(root: Path, shas: Iterable[str]) -> dict[str, tuple[str, datetime]]:
     text = "".join(f"{sha}\n" for sha in sorted(set(shas)))
     if not text:
         return {}
-    told = Git(root)("rev-list", "--no-walk=unsorted", "--format=%H%x00%an%x00%at", "--stdin", text=text.encode())
-    rows = [line.split("\0") for line in told.decode(errors="replace").split("\n") if "\0" in line]
+    listed = Git(root)(
+        "rev-list", "--no-walk=unsorted", "--format=%H%x00%an%x00%at", "--stdin", text=text.encode()
+    )
+    rows = [line.split("\0") for line in listed.decode(errors="replace").split("\n") if "\0" in line]
     return {sha: (who, datetime.fromtimestamp(int(when), UTC)) for sha, who, when in rows}
 
 

@@ -28,7 +28,7 @@ class Repo:
         try:
             return environments.read(self.root / "config/environments.yaml")
         except environments.EnvironmentsError as error:
-            hint = "mend config/environments.yaml"
+            hint = "fix config/environments.yaml"
             raise errors.ConfigurationError("the environments are wrong", hint, error.problems) from None
 
     def plain(self, environment: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where a leaked value occurs: environments, commits, images, releases; told without it or any part of it.
+"""Where a leaked value occurs: environments, commits, images, releases; shown without it or any part of it.
 
 What could not be looked at is listed beside what was found, so that "nowhere" is said of everything or not at all.
 """
@@ -98,7 +98,7 @@ class Look:
 
 
 def look(repo: Repo, value: str) -> Events[Report]:
-    """Look for a value everywhere; BadValueError for one that is too short to be told from others."""
+    """Look for a value everywhere; BadValueError for one that is too short to be distinguished from others."""
     value = value.strip()
     if len(value) < SHORTEST:
         raise errors.BadValueError(
@@ -188,10 +188,10 @@ def _sealed(it: Look, found: objects.Places, versions: Mapping[str, bytes]) -> N
                 nobodys += 1
             else:
                 closed.setdefault(str(error), set()).add(Source(id_))
-    for told, group in ((it.found, held), (it.unseen, closed)):
+    for note, group in ((it.found, held), (it.unseen, closed)):
         for what, sources in group.items():
             for where, count in _by_path(found, sources).items():
-                told(COMMIT, where, what + _versions(count, ", "))
+                note(COMMIT, where, what + _versions(count, ", "))
     it.looked("sealed versions", len(versions) - nobodys - sum(map(len, closed.values())))
     if nobodys:
         it.report.notes.append(

@@ -171,7 +171,7 @@ def abort(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
 def _walk(rotation: Rotation, steps: tuple[Step, ...]) -> Events[None]:
     for each in steps:
         if each.__name__ not in rotation.state.done:
-            yield from events.step(each.__name__, _about(each), partial(_noted, rotation, each))
+            yield from events.step(each.__name__, events.about(each), partial(_noted, rotation, each))
 
 
 def _noted(rotation: Rotation, each: Step) -> Events[str]:
@@ -180,10 +180,6 @@ def _noted(rotation: Rotation, each: Step) -> Events[str]:
     rotation.state.done.append(each.__name__)
     states.write(rotation.repo, rotation.state)
     return text
-
-
-def _about(each: Step) -> str:
-    return str(each.__doc__).partition(";")[0].removesuffix(".")
 
 
 def _back(rotation: Rotation) -> Events[None]:

@@ -53,7 +53,7 @@ class Search:
     unread: set[Source] = field(default_factory=set)
 
     def at(self, source: Source, data: bytes) -> None:
-        """Look at a content: within it, where it is an archive, and at itself unless that told more."""
+        """Look at a content: within it, where it is an archive, and at itself unless that found more."""
         opener, known = archives.opener(data), len(self.found)
         if data.startswith(archives.UNKNOWN) or (opener and len(source.inner) >= archives.DEPTH):
             self.unread.add(source)

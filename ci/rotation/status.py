@@ -1,4 +1,4 @@
-"""How old every sealed value is, when it is due, and who changed it last; told without an identity."""
+"""How old every sealed value is, when it is due, and who changed it last; no identity is needed."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -27,7 +27,7 @@ def rows(repo: Repo, name: str = "", now: datetime | None = None) -> Iterator[li
             one.environment,
             one.key,
             f"{one.days} d",
-            _told(one.due, now.date()),
+            _due_text(one.due, now.date()),
             one.last.when.astimezone(UTC).date().isoformat(),
             shown(one.last.who),
             one.last.shown,
@@ -46,7 +46,7 @@ def _in_git(repo: Repo, name: str) -> None:
         raise errors.NotSealedError(f"{repo.sealed(name).name} is not there", "inv init makes it")
 
 
-def _told(due: date | None, today: date) -> str:
+def _due_text(due: date | None, today: date) -> str:
     if due is None:
         return "-"
     late = (today - due).days

@@ -58,7 +58,7 @@ def synced(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own
         file.parent.mkdir()
         file.write_bytes(data)
         sops.call(repo, sops.updatekeys(rules, file), identity=own, cwd=Path(folder))
-        return _proven(repo, environment, file.read_bytes(), who, own)
+        return _checked(repo, environment, file.read_bytes(), who, own)
 
 
 def resealed(repo: Repo, environment: str, text: Secret, who: recipients.Rules, own: Secret) -> bytes:
@@ -68,10 +68,10 @@ def resealed(repo: Repo, environment: str, text: Secret, who: recipients.Rules, 
         rules.write_text(recipients.rules(who), encoding="utf-8")
         arguments = sops.encrypt(rules, f"secrets/{environment}.enc.env")
         data = sops.call(repo, arguments, text=text.reveal(), cwd=Path(folder)).encode()
-    return _proven(repo, environment, data, who, own)
+    return _checked(repo, environment, data, who, own)
 
 
-def _proven(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
+def _checked(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
     """Return the data, once it is for exactly those recipients and opens."""
     if sorted(readers(data)) != sorted(one.key for one in who[environment]):
         raise errors.RecipientError(

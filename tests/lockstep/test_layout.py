@@ -13,6 +13,7 @@ from tests.lockstep.sources import (
     STARTS_PROGRAMS,
     TALKS_TO_A_TERMINAL,
     core,
+    defined,
     files,
     imports,
     matching,
@@ -155,6 +156,19 @@ def test_nothing_asks_for_an_environment_or_an_engine_by_name() -> None:
     }
 
     assert NAMED.keys() == found
+
+
+RETIRED = {"house", "wing", "voice", "door", "verb", "cure", "cured", "prove", "proven", "edge", "edges"}
+RETIRED |= {"needle", "wish", "told", "mend", "mended", "canary", "canaries"}
+
+
+def test_retired_words_name_nothing() -> None:
+    """No module, function, class, argument or variable of ci/, runtime/ or an entry point has one in its name."""
+    paths = [*files("ci"), *files("runtime"), ROOT / "tasks.py", ROOT / "noxfile.py"]
+    named = {(path.name, name) for path in paths for name in {path.stem, *defined(parse(path))}}
+
+    assert set() == {(place, name) for place, name in named if RETIRED & set(name.lower().split("_"))}
+    assert ("repo.py", "state_of") in named
 
 
 def test_every_test_says_what_it_is_about() -> None:

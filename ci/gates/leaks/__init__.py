@@ -41,7 +41,7 @@ def check(repo: Repo) -> Findings:
             name, _, ref = line.partition(" ")
             found.names.setdefault(ref, name)
         seen = objects.look_at(git, look, every, found, feed)
-    return _told(look, found, seen, wanted, "the repository is broken: clone it again")
+    return _findings(look, found, seen, wanted, "the repository is broken: clone it again")
 
 
 def check_commits(repo: Repo, base: str) -> Findings:
@@ -58,7 +58,7 @@ def check_commits(repo: Repo, base: str) -> Findings:
     branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
     found.names.setdefault(branch, ends[0])
     seen = objects.look_at(git, look, listed, found, feed)
-    return _told(look, found, seen, wanted, "fetch the base and try again")
+    return _findings(look, found, seen, wanted, "fetch the base and try again")
 
 
 def check_staged(repo: Repo) -> Findings:
@@ -67,11 +67,11 @@ def check_staged(repo: Repo) -> Findings:
     index = os.environ.get("GIT_INDEX_FILE")
     git = opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)
     every = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
-    told = git(
+    listing = git(
         *("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=d"),
         *("--no-ext-diff", "--no-textconv", "--no-relative", "--ignore-submodules=none"),
     )
-    words = told.split(b"\0")[:-1]
+    words = listing.split(b"\0")[:-1]
     staged = {
         path.decode(errors="surrogateescape"): about.split(b" ")[3].decode()
         for about, path in zip(words[::2], words[1::2], strict=True)
@@ -87,7 +87,7 @@ def check_staged(repo: Repo) -> Findings:
     return Findings(look.findings(lambda source: source.within(kept.get(source.id, source.id))), looked)
 
 
-def _told(look: Look, found: objects.Places, seen: objects.Seen, wanted: list[str], hint: str) -> Findings:
+def _findings(look: Look, found: objects.Places, seen: objects.Seen, wanted: list[str], hint: str) -> Findings:
     """Return the findings of a history; GateError with the hint unless each of its commits was read."""
     if missing := set(wanted) - seen.commits:
         raise GateError(f"{len(missing)} of {len(wanted)} commits were not read", hint)

@@ -1,4 +1,4 @@
-"""From hits to findings: judged, told from one another, each once, at a place that holds no secret itself."""
+"""From hits to findings: judged, distinguished, each once, at a place that holds no secret itself."""
 
 import base64
 import hashlib
@@ -80,7 +80,7 @@ class Look:
         for leak in sorted(self.leaks, key=lambda leak: (order(leak.source) if order else 0, leak.line, leak.key)):
             where = place(leak.source).partition(":")[2] if order else leak.source
             first.setdefault((leak.rule, leak.key, where, leak.source.kind, leak.digest), leak)
-        return [_told(leak, _masked(place(leak.source), secret)) for leak in first.values()]
+        return [_finding(leak, _masked(place(leak.source), secret)) for leak in first.values()]
 
     def _judged(self, feed: Feed, hit: scanner.Hit, pattern: patterns.Pattern | None) -> Iterable[Leak]:
         source, line = feed.at(hit.first)
@@ -158,6 +158,6 @@ def _masked(place: str, secret: Mapping[str, Iterable[str]]) -> str:
     return place
 
 
-def _told(leak: Leak, place: str) -> Finding:
+def _finding(leak: Leak, place: str) -> Finding:
     what = {"content": "", "name": "in its name, ", "message": "in its message, "}.get(leak.source.kind, "")
     return finding(leak.rule, place, f"{what}{leak.rule.what}", line=leak.line, key=leak.key)

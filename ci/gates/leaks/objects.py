@@ -34,12 +34,12 @@ class Places:
 
 def places(git: Git, commits: Sequence[str]) -> Places:
     """Ask what each commit changed against each of its parents; `commits` are in the order of history."""
-    told = git(
+    output = git(
         *("diff-tree", "--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-renames", "--no-abbrev"),
         text="".join(f"{commit}\n" for commit in commits).encode(),
     )
     found = Places()
-    commit, words, number = "", iter(told.split(b"\0")), 0
+    commit, words, number = "", iter(output.split(b"\0")), 0
     for word in words:
         if word.startswith(b":"):
             path = next(words).decode(errors="surrogateescape")
@@ -129,17 +129,17 @@ def _groups(git: Git, ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _read(git: Git, ids: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
-    told = git("cat-file", "--batch", text="".join(f"{one}\n" for one in ids).encode())
+    output = git("cat-file", "--batch", text="".join(f"{one}\n" for one in ids).encode())
     start = 0
     for one in ids:
-        end = told.index(b"\n", start)
-        name, kind, size = told[start:end].decode().split(" ")
+        end = output.index(b"\n", start)
+        name, kind, size = output[start:end].decode().split(" ")
         if name != one:
             raise GateError(
                 f"git gave {name[:SHORT]} for {one[:SHORT]}", "the repository is broken: clone it again"
             )
         start = end + 1 + int(size) + 1
-        yield name, kind, told[end + 1 : start - 1]
+        yield name, kind, output[end + 1 : start - 1]
 
 
 def _tree(data: bytes, size: int) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One rule of the gitleaks config: its id there, the gate's rule, expression, keywords and a canary."""
+    """One rule of the gitleaks config: its id there, the gate's rule, expression, keywords and a marker."""
 
     id: str
     rule: Rule
@@ -100,11 +100,11 @@ def of_schema(keys: Sequence[Key]) -> list[Pattern]:
             rf"|:[ \t]+(?P<bare1>{WORD}{{8,}})[ \t\r]*$"
             r"|>(?P<value4>[^<>\n]{4,})<)"
         )
-        told = rf"\b(?:ENV|ARG|setenv|set -[gxU]+)[ \t]+{name}[ \t]+(?:{QUOTED}|(?P<bare>{WORD}{{4,}}))"
+        setting = rf"\b(?:ENV|ARG|setenv|set -[gxU]+)[ \t]+{name}[ \t]+(?:{QUOTED}|(?P<bare>{WORD}{{4,}}))"
         key = rules.SCHEMA_KEY
         made = [
             Pattern("lockstep-schema-key", key, assigned, words, f"{names[0]}={{random}}"),
-            Pattern("lockstep-schema-key-told", key, told, words, f"ENV {names[0]} {{random}}"),
+            Pattern("lockstep-schema-key-set", key, setting, words, f"ENV {names[0]} {{random}}"),
         ]
     return made
 

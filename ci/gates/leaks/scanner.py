@@ -2,8 +2,8 @@
 
 It gets everything through `gitleaks stdin`, and nothing through `gitleaks git` or `dir`: those leave out merges,
 archives, what an attribute calls binary, messages, names and UTF-16, and end with 0 when git fails. A run counts
-only if it ended with our own exit code for leaks, told of no error, read every byte (it says how many), and found
-the canaries: one for each of our patterns and one of its own rules at the start, and one at the very end.
+only if it ended with our own exit code for leaks, reported no error, read every byte (it says how many), and found
+the markers: one for each of our patterns and one of its own rules at the start, and one at the very end.
 """
 
 import base64
@@ -24,7 +24,7 @@ from ci.ground import command
 from ci.ground.errors import GateError
 
 FOUND = 42  # the exit code for leaks; 1 is what gitleaks ends with when it dies
-HINT = "nothing was proved; is .tools/bin/gitleaks the pinned one? ./run inv --list installs it"
+HINT = "nothing was checked; is .tools/bin/gitleaks the pinned one? ./run inv --list installs it"
 _TROUBLE = re.compile(rb" (?:ERR|FTL|PNC|WRN (?!leaks found: \d)) ?|^panic:|^fatal error:|partial", re.MULTILINE)
 _SCANNED = re.compile(rb"scanned ~(\d+) bytes")
 
@@ -39,8 +39,8 @@ class Hit:
 
 
 def scan(program: Path, listed: Sequence[Pattern], feed: Feed) -> list[Hit]:
-    """Let gitleaks look at a feed and return what it found; GateError when that proves nothing."""
-    first, last = _canaries(listed), _canary_of_gitleaks()
+    """Let gitleaks look at a feed and return what it found; GateError when it cannot be relied on."""
+    first, last = _markers(listed), _marker_of_gitleaks()
     text = b"".join([first, *feed.parts, last])
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         config = Path(folder) / "rules.toml"
@@ -53,8 +53,8 @@ def scan(program: Path, listed: Sequence[Pattern], feed: Feed) -> list[Hit]:
     seen = {hit.rule for hit in hits if hit.first <= before}
     missing = [one.id for one in listed if one.id not in seen]
     if missing or "github-pat" not in seen or not any(hit.first >= after for hit in hits):
-        told = ", ".join(missing[:3]) or "one of its own"
-        raise GateError(f"gitleaks did not find the canary of {told}", HINT)
+        names = ", ".join(missing[:3]) or "one of its own"
+        raise GateError(f"gitleaks did not find the marker of {names}", HINT)
     return [Hit(hit.rule, hit.first - before, hit.last - before) for hit in hits if before < hit.first < after]
 
 
@@ -71,9 +71,9 @@ def _argv(program: Path, config: Path) -> list[str | Path]:
 
 def _believable(done: command.Result, size: int) -> None:
     if done.code != FOUND:
-        raise GateError(f"gitleaks ended with {done.code}, and there was a canary to find", HINT)
+        raise GateError(f"gitleaks ended with {done.code}, and there was a marker to find", HINT)
     if _TROUBLE.search(done.stderr):
-        raise GateError("gitleaks told of an error", HINT)  # not which: its words can hold what it read
+        raise GateError("gitleaks reported an error", HINT)  # not which: its words can hold what it read
     scanned = _SCANNED.search(done.stderr)
     if not scanned or int(scanned[1]) != size:
         raise GateError(f"gitleaks did not read all of the {size} bytes", HINT)
@@ -87,12 +87,12 @@ def _hits(report: bytes) -> list[Hit]:
         raise GateError("gitleaks' report cannot be read", HINT) from None
 
 
-def _canaries(listed: Sequence[Pattern]) -> bytes:
+def _markers(listed: Sequence[Pattern]) -> bytes:
     examples = [one.example.format(**_random()) for one in listed]
-    return "\n\n".join([*examples, ""]).encode() + _canary_of_gitleaks()
+    return "\n\n".join([*examples, ""]).encode() + _marker_of_gitleaks()
 
 
-def _canary_of_gitleaks() -> bytes:
+def _marker_of_gitleaks() -> bytes:
     return f"{rules.PROVIDER.example.format(**_random())}\n\n".encode()
 
 

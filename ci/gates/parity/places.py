@@ -95,7 +95,7 @@ def _document(place: str, text: str) -> Any:
     try:
         return documents.load(text, aliases=True)  # GitHub has them
     except yaml.YAMLError:
-        raise GateError(f"{place} is not YAML", "mend it; nobody knows what it deploys") from None
+        raise GateError(f"{place} is not YAML", "fix it: what it deploys cannot be known") from None
 
 
 def elsewhere(repo: Repo, texts: Mapping[str, str]) -> Iterator[Finding]:

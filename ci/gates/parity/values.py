@@ -37,7 +37,7 @@ _DOMAINS = frozenset({"dev", "local", "test"})  # top-level domains that read li
 def judged(key: Key, value: str) -> tuple[Rule, str] | None:
     """Say what is wrong with a value by itself, without repeating it."""
     if not value:
-        return None  # told as a line
+        return None  # a finding of its line
     if "allowed" not in key.rules and _PLACEHOLDER.search(value):
         return rules.PLACEHOLDER, "only stands for a value"
     problem = key.problem(value)

@@ -1,6 +1,6 @@
 """The rotation gate: no secret is older than its `rotate_days`. It warns first, and fails after a time of grace.
 
-It needs neither a key nor the network: dates.py says how an age is told. Time alone makes it fail, on a commit
+It needs neither a key nor the network: dates.py says how an age is found. Time alone makes it fail, on a commit
 that passed the day before, so it is no part of a plain `nox` nor of a pull request's checks: a workflow runs it
 each week.
 """
@@ -33,7 +33,7 @@ RULES = (DUE, OVERDUE)
 def check(repo: Repo) -> Findings:
     """Look at the age of every sealed value of every environment.
 
-    Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be told.
+    Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be found.
     """
     now = datetime.now(UTC)
     found = dates.read(repo, now)

@@ -81,7 +81,7 @@ def read(repo: Repo, now: datetime) -> Dates:
         place, data = str(path.relative_to(repo.root)), path.read_bytes()
         pairs = {key: pair for pair, key in history.now(place, data, here).pairs.items() if key}
         if not pairs:
-            raise GateError(f"{place} holds no sealed value, no age can be told", "nox -s secrets says why")
+            raise GateError(f"{place} holds no sealed value, no age can be found", "nox -s secrets says why")
         for key, pair in pairs.items():
             last = max((history.known[key, pair], *recorded.get((name, key), ())), key=lambda one: one.when)
             days = (now.date() - last.when.astimezone(UTC).date()).days

@@ -93,7 +93,7 @@ def _rollbacks(root: Path, base: str, before: list[str], last: list[git.Version]
     macs = {name: sealed.read("", data).mac for name, data in git.contents(root, wanted)}
     old = {mac for name, mac in macs.items() if name in past and mac}
     for one in changed:
-        now = {macs[each.blob] for each in kept if each.path == one.path} - {b""}  # what is broken may be mended
+        now = {macs[each.blob] for each in kept if each.path == one.path} - {b""}  # what is broken may be fixed
         if (now or tracked.PROPOSAL.fullmatch(one.path)) and macs[one.blob] in old - now:
             yield finding(ROLLBACK, one.path, "is an older version, the base has a newer one")
 

@@ -42,7 +42,7 @@ def admits(job: Job, value: Secret) -> bool | None:
             codes = {_asked(client, one) for one in value.reveal().split(",")}
     except httpx.HTTPError:
         return None
-    # 403: it may submit, not read; 429: it asks too often, which only a good one is told.
+    # 403: it may submit, not read; 429: it asks too often, which is answered to good ones only.
     if codes & {httpx.codes.OK, httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
         return True
     return False if codes == {httpx.codes.UNAUTHORIZED} else None

@@ -1,6 +1,6 @@
 """By hand: a person makes the value at a console and gives it here, and makes the old one invalid in the end.
 
-Nobody can be asked whether such a value is valid: of the new one only its form is checked, the person is told to
+Nobody can be asked whether such a value is valid: of the new one only its form is checked, the person is asked to
 try it, and that the old one is refused is the person's word. Killed or not confirmed, the same command goes on: a
 value that was given is kept, sealed, and is not asked for again.
 """

@@ -10,7 +10,7 @@ do, at the first rotation, where the role is a superuser as `local`'s is; else a
 that is printed: a superuser, or on a managed server the role that made ours (CREATEROLE, from 16 on ADMIN on it).
 
 Passwords reach no log of the server: it is given SCRAM verifiers, computed here. That a password was refused is
-read from the server's words, for libpq gives no code; where lc_messages is not English, it is told as a fault.
+read from the server's words, for libpq gives no code; where lc_messages is not English, it is reported as a fault.
 """
 
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ from runtime import Secret
 
 gap = ""
 VARIABLE = "LOCKSTEP_TWILIO_MAIN_KEY"
-CURE = (
+HINT = (
     f"make a main key in Twilio's console (Account, API keys & tokens), put id:secret into {VARIABLE}: "
     f"read -rs {VARIABLE} && export {VARIABLE}"
 )
@@ -50,7 +50,7 @@ class AddressedHttpClient(TwilioHttpClient):  # type: ignore[misc]
 def make(job: Job) -> Secret:
     """Make a standard key."""
     sweep(job)
-    with _told():
+    with _translated():
         made = _account(job).new_keys.create(friendly_name=job.tag)
         return Secret(f"{made.sid}:{made.secret}")
 
@@ -62,7 +62,7 @@ def admit(job: Job, new: Secret) -> None:
 def admits(job: Job, value: Secret) -> bool:
     """List one message with the key; Twilio's own 401 is a refusal, anything else a fault."""
     try:
-        with _told():
+        with _translated():
             _client(job, value).messages.list(limit=1, page_size=1)
     except errors.KeyRefusedError:
         return False
@@ -77,14 +77,14 @@ def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
 
 def sweep(job: Job) -> None:
     """Delete the keys that have this rotation's name."""
-    with _told():
+    with _translated():
         lost = [one.sid for one in _account(job).keys.list() if one.friendly_name == job.tag]
     for identifier in lost:
         _delete(job, identifier)
 
 
 def _delete(job: Job, identifier: str) -> None:
-    with _told(done=NOT_FOUND):
+    with _translated(done=NOT_FOUND):
         _account(job).keys(identifier).delete()
 
 
@@ -95,7 +95,7 @@ def _account(job: Job) -> Any:
 def main_key(environ: Mapping[str, str] = os.environ) -> Secret:
     """Return what may manage keys; ProviderError says how to get it."""
     if not environ.get(VARIABLE):
-        raise errors.ProviderError("twilio lets only a main key manage keys, and there is none here", CURE)
+        raise errors.ProviderError("twilio lets only a main key manage keys, and there is none here", HINT)
     return Secret(environ[VARIABLE])
 
 
@@ -111,7 +111,7 @@ def _client(job: Job, value: Secret) -> Client:
 
 
 @contextmanager
-def _told(done: int = 0) -> Iterator[None]:
+def _translated(done: int = 0) -> Iterator[None]:
     """Turn what Twilio's library raises into our errors, without Twilio's words; a `done` status is none."""
     try:
         yield
@@ -124,7 +124,7 @@ def _told(done: int = 0) -> Iterator[None]:
             return
         if code == REFUSED:
             wrong = "twilio does not know the key, or does not let it manage keys"
-            raise errors.KeyRefusedError(wrong, CURE) from None
+            raise errors.KeyRefusedError(wrong, HINT) from None
         raise errors.ProviderError(
             f"twilio answered {status}, code {code or 'none'}",
             "see https://www.twilio.com/docs/api/errors; are SMS_PROVIDER_ACCOUNT and SMS_PROVIDER_URL right?",

@@ -4,6 +4,7 @@ import pytest
 
 from ci.cli import delivery as report
 from ci.delivery.deploy import Options
+from ci.ground import errors
 from ci.sealing import edit
 from tests import checkouts
 from tests.lockstep.delivery import fake
@@ -127,3 +128,19 @@ def test_drift_is_put_right(project: Project) -> None:
 
     assert ["0 replicas run, 2 should"] == list(drift)
     assert {2} == project.runs()
+
+
+def test_nothing_to_do_names_the_release_that_runs(project: Project) -> None:
+    """After a failed release the current one is an earlier one, and that is the one that is named."""
+    project.deploy()
+    project.plain("dev", "LOG_LEVEL=info", "LOG_LEVEL=debug")
+    project.fail("wait")
+    with pytest.raises(errors.StartError):
+        project.deploy()
+    project.fail("")
+    project.plain("dev", "LOG_LEVEL=debug", "LOG_LEVEL=info")
+
+    lines = list(project.preview(sha=project.current().sha).lines())
+
+    assert ["dev: already up to date with release 1"] == lines
+    assert [1, 2] == [release.number for release in project.history()]

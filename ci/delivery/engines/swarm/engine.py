@@ -5,11 +5,11 @@ for it, and becomes the current one by one write after all of it is healthy: whe
 one sees what was begun and not ended.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from docker import DockerClient
 from docker.errors import APIError
@@ -129,14 +129,8 @@ class Swarm:
         for name in release.services:
             services.put(cluster, specs.service(cluster, release, name, ids))
         wanted = {proxy.NAME, *release.services}
-        services.remove(
-            cluster,
-            [
-                one
-                for one in cluster.services()
-                if label(one, "kind") != "job" and label(one, "service") not in wanted
-            ],
-        )
+        others = (one for one in cluster.services() if label(one, "service") not in wanted)
+        services.remove(cluster, [one for one in others if label(one, "kind") != "job"])
         proxy.put(cluster, release)
         return []
 
@@ -188,24 +182,14 @@ class Swarm:
         """Return what runs now, or should and does not yet."""
         cluster = self._cluster
         nodes = {one["ID"]: one["Description"]["Hostname"] for one in cluster.api.nodes()}
-        found = []
-        for service in cluster.services():
-            if label(service, "kind") == "job":
-                continue
-            for task in services.tasks(cluster, service["Spec"]["Name"]):
-                if task["DesiredState"] == "running":
-                    status = task["Status"]
-                    found.append(
-                        Replica(
-                            label(service, "service"),
-                            specs.release_of(task),
-                            (status.get("ContainerStatus") or {}).get("PID", 0),
-                            nodes.get(task.get("NodeID", ""), ""),
-                            datetime.fromisoformat(status["Timestamp"][:19] + "+00:00").timestamp(),
-                            status["State"],
-                        )
-                    )
-        return sorted(found, key=lambda one: (one.service, one.release, one.pid))
+        running = [
+            _replica(label(service, "service"), task, nodes)
+            for service in cluster.services()
+            if label(service, "kind") != "job"
+            for task in services.tasks(cluster, service["Spec"]["Name"])
+            if task["DesiredState"] == "running"
+        ]
+        return sorted(running, key=lambda one: (one.service, one.release, one.pid))
 
     def healthy(self, replica: Replica) -> bool:
         """Return whether a replica is ready: the swarm calls it running when its health check passed."""
@@ -234,3 +218,11 @@ class Swarm:
             proxy.sweep(cluster)
             cluster.drop_network()
         return ", ".join(label(one, "service") or "a one-off" for one in running) or "nothing ran"
+
+
+def _replica(service: str, task: Mapping[str, Any], nodes: Mapping[str, str]) -> Replica:
+    status = task["Status"]
+    pid = (status.get("ContainerStatus") or {}).get("PID", 0)
+    since = datetime.fromisoformat(status["Timestamp"][:19] + "+00:00").timestamp()
+    node = nodes.get(task.get("NodeID", ""), "")
+    return Replica(service, specs.release_of(task), pid, node, since, status["State"])

@@ -43,7 +43,7 @@ def unlock(cluster: Cluster) -> str:
         return "nobody held it"
     with absent():
         cluster.api.remove_config(held["ID"])
-    return _told(_data(held))
+    return _described(_data(held))
 
 
 def history(cluster: Cluster) -> list[Release]:
@@ -104,8 +104,8 @@ def _take_over(cluster: Cluster) -> str:
     held = _lock(cluster)
     if held is not None:
         if not _dead(_data(held)):
-            cure = f"wait until it is done; if it is gone for good, inv unlock --env={cluster.environment}"
-            raise errors.LockedError(f"{_told(_data(held))} is at work on {cluster.environment}", cure)
+            hint = f"wait until it is done; if it is gone for good, inv unlock --env={cluster.environment}"
+            raise errors.LockedError(f"{_described(_data(held))} is at work on {cluster.environment}", hint)
         with absent():  # by id: if somebody else took it over meanwhile, theirs stays
             cluster.api.remove_config(held["ID"])
     mine = _create(cluster, "lock", _me(), kind="lock")
@@ -134,7 +134,7 @@ def _dead(holder: dict[str, Any]) -> bool:
         return True
 
 
-def _told(holder: dict[str, Any]) -> str:
+def _described(holder: dict[str, Any]) -> str:
     return f"{holder['who']} on {holder['host']}, process {holder['pid']}, since {holder['since']},"
 
 

@@ -113,7 +113,7 @@ def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> 
 
 
 def drain(cluster: Cluster, release: Release) -> None:
-    """Wait until the replicas that were told to go are gone; the swarm itself ends them after their grace.
+    """Wait until the replicas that the swarm is ending are gone; the swarm itself ends them after their grace.
 
     One that still has to write down what it has sent needs the values that it began with, and a rotation is about
     to revoke them. What goes on at a lost node nobody can know.

@@ -112,7 +112,7 @@ def _task(cluster: Cluster, container: dict[str, Any], release: Release, service
 
 
 def _update() -> dict[str, Any]:
-    """A new replica is healthy before an old one is told to go; if it never is, the swarm goes back by itself.
+    """A new replica is healthy before an old one is ended; if it never is, the swarm goes back by itself.
 
     That holds for the worker, too: a message is claimed in the database, so two workers share and none doubles.
     """
