@@ -61,10 +61,10 @@ class Finding:
 class Findings(list[Finding]):
     """The findings of one run, sorted and each once, and what was looked at: how many of what."""
 
-    def __init__(self, found: Iterable[Finding], looked: Mapping[str, int]) -> None:
-        super().__init__(sorted(set(found)))
+    def __init__(self, findings: Iterable[Finding], looked: Mapping[str, int]) -> None:
+        super().__init__(sorted(set(findings)))
         self.looked = dict(looked)
-        nothing = [what for what, count in self.looked.items() if count == 0]
+        nothing = [noun for noun, count in self.looked.items() if count == 0]
         if nothing or not looked:
             raise GateError(
                 f"there was nothing to look at: 0 {', 0 '.join(nothing) or 'of anything'}",
@@ -74,7 +74,7 @@ class Findings(list[Finding]):
     @property
     def warnings(self) -> int:
         """How many of them are warnings."""
-        return sum(one.level == WARNING for one in self)
+        return sum(finding.level == WARNING for finding in self)
 
     def __or__(self, other: "Findings") -> "Findings":
         """Return what both found, and all that both looked at."""

@@ -90,15 +90,15 @@ class Feed:
 
     def at(self, line: int) -> tuple[Source, int]:
         """Return whose a line of the text is, and which line of that it is."""
-        where = self._segment(line)
-        source, first = self.origins[where]
-        return source, first + line - self.starts[where]
+        index = self._segment(line)
+        source, first = self.origins[index]
+        return source, first + line - self.starts[index]
 
     def lines(self, first: int, last: int) -> bytes:
         """Return the lines of the text from one to another, both included, as far as their segment goes."""
-        where = self._segment(first)
-        start = self.starts[where]
-        return b"\n".join(self.parts[where].split(b"\n")[first - start : last - start + 1])
+        index = self._segment(first)
+        start = self.starts[index]
+        return b"\n".join(self.parts[index].split(b"\n")[first - start : last - start + 1])
 
     def _segment(self, line: int) -> int:
         return max(bisect.bisect_right(self.starts, line) - 1, 0)
@@ -107,9 +107,9 @@ class Feed:
         mostly_text = data.count(b"\0") * 50 < len(data)
         self.text(source, data if mostly_text else b"\n".join(_PRINTABLE.findall(data)))
         for encoding, wide in _WIDE:
-            found = [run.decode(encoding) for run in wide.findall(data)]
-            if found:
-                self.text(source, "\n".join(found).encode())
+            runs = [run.decode(encoding) for run in wide.findall(data)]
+            if runs:
+                self.text(source, "\n".join(runs).encode())
 
     def _unpack(self, source: Source, data: bytes, opener: archives.Opener) -> None:
         self.opened += 1

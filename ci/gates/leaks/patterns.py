@@ -71,7 +71,7 @@ class Pattern:
     def matches(self, text: bytes) -> Iterator[Match]:
         """Give what the expression finds in a text."""
         for match in self.compiled.finditer(text):
-            groups = {name: each.decode(errors="replace") for name, each in match.groupdict().items() if each}
+            groups = {name: part.decode(errors="replace") for name, part in match.groupdict().items() if part}
             name = groups.pop("name", "")
             group, value = next(iter(groups.items()), ("", ""))
             start, end = match.span("name")
@@ -88,7 +88,7 @@ def every(keys: Iterable[Key]) -> list[Pattern]:
 def of_schema(keys: Sequence[Key]) -> list[Pattern]:
     """Return the patterns for the names of all secret keys."""
     names = [key.name for key in keys if key.secret]
-    made = []
+    patterns = []
     if names:
         words = tuple(name.lower() for name in names)
         name = rf"(?P<name>{'|'.join(names)})"
@@ -102,11 +102,11 @@ def of_schema(keys: Sequence[Key]) -> list[Pattern]:
         )
         setting = rf"\b(?:ENV|ARG|setenv|set -[gxU]+)[ \t]+{name}[ \t]+(?:{QUOTED}|(?P<bare>{WORD}{{4,}}))"
         key = rules.SCHEMA_KEY
-        made = [
+        patterns = [
             Pattern("lockstep-schema-key", key, assigned, words, f"{names[0]}={{random}}"),
             Pattern("lockstep-schema-key-set", key, setting, words, f"ENV {names[0]} {{random}}"),
         ]
-    return made
+    return patterns
 
 
 def schemes(keys: Iterable[Key]) -> set[str]:
@@ -125,11 +125,11 @@ def by_hand() -> list[Pattern]:
 def toml(patterns: Iterable[Pattern]) -> str:
     """Return the gitleaks config: its own rules and these."""
     lines = ['title = "lockstep"', "[extend]", "useDefault = true"]
-    for one in patterns:
+    for pattern in patterns:
         # A JSON string is a TOML string.
-        words = json.dumps(one.keywords)
-        lines += ["[[rules]]", f"id = {json.dumps(one.id)}", f"description = {json.dumps(one.rule.what)}"]
-        lines += [f"regex = {json.dumps(one.expression)}", "secretGroup = 1", f"keywords = {words}"]
+        words = json.dumps(pattern.keywords)
+        lines += ["[[rules]]", f"id = {json.dumps(pattern.id)}", f"description = {json.dumps(pattern.rule.what)}"]
+        lines += [f"regex = {json.dumps(pattern.expression)}", "secretGroup = 1", f"keywords = {words}"]
     return "\n".join([*lines, ""])
 
 

@@ -46,17 +46,17 @@ class Matrix:
     def at(self, name: str, key: str) -> tuple[str, int]:
         """Return file and line of an environment's value; of one that is not in git, where it would be."""
         files = (files[name] for files in (self.plain, self.sealed) if name in files)
-        found = ((file.place, file.lines[key]) for file in files if key in file.lines)
-        return next(found, (f"secrets/{name}.enc.env", 1))
+        places = ((file.place, file.lines[key]) for file in files if key in file.lines)
+        return next(places, (f"secrets/{name}.enc.env", 1))
 
 
 def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
     """Read the files of these environments, and what is wrong with their lines."""
-    found: list[Finding] = []
-    plain = {name: _plain(repo, name, found) for name in names if repo.plain(name).exists()}
+    findings: list[Finding] = []
+    plain = {name: _plain(repo, name, findings) for name in names if repo.plain(name).exists()}
     shared = [name for name in names if name in repo.environments.in_git and repo.sealed(name).exists()]
-    sealed = {name: _sealed(repo, name, found) for name in shared}
-    return Matrix(repo.schema, plain, sealed), found
+    sealed = {name: _sealed(repo, name, findings) for name in shared}
+    return Matrix(repo.schema, plain, sealed), findings
 
 
 def names(data: bytes) -> list[tuple[str, int]]:
@@ -75,8 +75,8 @@ def look(matrix: Matrix) -> Iterator[Finding]:
             elif keys[key].secret:
                 yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
         # One with a default may be left out, but then everywhere: no environment has a shape of its own.
-        wanted = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
-        yield from _missing(file, wanted, rules.MISSING.hint)
+        expected = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
+        yield from _missing(file, expected, rules.MISSING.hint)
     for file in matrix.sealed.values():
         for key, line in file.lines.items():
             if key not in keys:
@@ -86,20 +86,20 @@ def look(matrix: Matrix) -> Iterator[Finding]:
         yield from _missing(file, matrix.schema.secrets(), rules.SET)
 
 
-def _missing(file: File, wanted: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
-    for key in wanted:
+def _missing(file: File, keys: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
+    for key in keys:
         if file.text and key.name not in file.lines:
             yield finding(rules.MISSING, file.place, "is missing", key=key.name, hint=hint)
 
 
-def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
+def _plain(repo: Repo, name: str, findings: list[Finding]) -> File:
     """Read a plain file; `values` has only those whose lines are right, `lines` every key that is meant."""
     place = f"config/{name}.env"
     data = content(repo, place)
     values, problems = dotenv.parse(data)
     for problem in problems:
         rule = {"is empty": rules.EMPTY, "is there twice": rules.DUPLICATE}.get(problem.what, rules.LINE)
-        found.append(finding(rule, place, problem.what, key=problem.key, line=problem.line))
+        findings.append(finding(rule, place, problem.what, key=problem.key, line=problem.line))
         if rule is not rules.DUPLICATE:
             values.pop(problem.key, None)
     lines = {}
@@ -108,12 +108,12 @@ def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
             lines[match[1]] = number
         if match and _COMMENT.search(values.get(match[1], "")):
             message = "holds a blank and a #, where others see a comment begin"
-            found.append(finding(rules.LINE, place, message, key=match[1], line=number))
+            findings.append(finding(rules.LINE, place, message, key=match[1], line=number))
             del values[match[1]]
     return File(place, lines, values, text=all(problem.what != "is not UTF-8" for problem in problems))
 
 
-def _sealed(repo: Repo, name: str, found: list[Finding]) -> File:
+def _sealed(repo: Repo, name: str, findings: list[Finding]) -> File:
     place = f"secrets/{name}.enc.env"
     data = content(repo, place)
     lines: dict[str, int] = {}
@@ -122,7 +122,7 @@ def _sealed(repo: Repo, name: str, found: list[Finding]) -> File:
         number += data.count(b"\n", position, start)
         position = start
         if key in lines:
-            found.append(finding(rules.DUPLICATE, place, "is there twice", key=key, line=number + 1))
+            findings.append(finding(rules.DUPLICATE, place, "is there twice", key=key, line=number + 1))
         lines[key] = number + 1
     return File(place, lines)
 

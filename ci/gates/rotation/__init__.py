@@ -36,14 +36,15 @@ def check(repo: Repo) -> Findings:
     Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be found.
     """
     now = datetime.now(UTC)
-    found = dates.read(repo, now)
-    return Findings([one for each in found.values for one in _judged(each, now)], found.looked)
+    report = dates.read(repo, now)
+    return Findings([problem for dated in report.values for problem in _judged(dated, now)], report.looked)
 
 
-def _judged(one: Dated, now: datetime) -> list[Finding]:
-    late = (now.date() - one.due).days if one.due else -1
+def _judged(dated: Dated, now: datetime) -> list[Finding]:
+    late = (now.date() - dated.due).days if dated.due else -1
     if late < 0:
         return []
-    message = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
+    last = dated.last
+    message = f"is {dated.days} days old and was due on {dated.due}; {last.who} changed it last ({last.shown})"
     rule = OVERDUE if late > GRACE_DAYS else DUE
-    return [finding(rule, one.place, message, line=one.line, key=one.key).filled(one.environment)]
+    return [finding(rule, dated.place, message, line=dated.line, key=dated.key).filled(dated.environment)]

@@ -53,7 +53,7 @@ class Kind(Enum):
 
 def kind(recipient: str) -> Kind | None:
     """Return the kind of a recipient; None for a plugin's, an SSH key, or something that is none at all."""
-    return next((one for one in Kind if one.recipient.fullmatch(recipient)), None)
+    return next((candidate for candidate in Kind if candidate.recipient.fullmatch(recipient)), None)
 
 
 def problem(recipient: str, line: bytes) -> tuple[Rule, str] | None:
@@ -64,10 +64,10 @@ def problem(recipient: str, line: bytes) -> tuple[Rule, str] | None:
     stanzas = sum(row.startswith(b"->") for row in raw.partition(b"\n---")[0].split(b"\n"))
     if stanzas > 1:
         return HIDDEN_READER, f"has {stanzas} stanzas, so {stanzas} can open it"
-    own, found = kind(recipient), [(one, one.header.fullmatch(raw)) for one in Kind]
-    match = next((match for one, match in found if match and one is own), None)
+    own, matches = kind(recipient), [(candidate, candidate.header.fullmatch(raw)) for candidate in Kind]
+    match = next((match for candidate, match in matches if match and candidate is own), None)
     if match is None:
-        if any(match for _, match in found):
+        if any(match for _, match in matches):
             return KIND, "is not of the recipient's kind"
         return ENVELOPE, "is not one stanza and a data key"
     return (ENVELOPE, "reads like text") if made_up(match[1]) else None
