@@ -52,15 +52,15 @@ def _finish(repo: Repo) -> None:
     if data is None:
         return
     plan = {repo.root / path: step for path, step in json.loads(data).items()}
-    wanted = {path: _bytes(step["after"]) for path, step in plan.items()}
-    moved = [path for path, step in plan.items() if _sum(_read(path)) not in (step["before"], _sum(wanted[path]))]
+    states = {path: _bytes(step["after"]) for path, step in plan.items()}
+    moved = [path for path, step in plan.items() if _sum(_read(path)) not in (step["before"], _sum(states[path]))]
     if moved:
         raise errors.EditError(
             "a change was interrupted, and its files were changed since: it cannot be finished",
             f"see that they are as they should be, then: rm {_journal(repo).relative_to(repo.root)}",
             [str(path.relative_to(repo.root)) for path in moved],
         )
-    for path, after in wanted.items():
+    for path, after in states.items():
         _put(path, after)
     _journal(repo).unlink()
 

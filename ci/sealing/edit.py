@@ -38,8 +38,8 @@ def encrypt(repo: Repo, name: str, text: str) -> list[str]:
     for key, value in values.items():
         check(repo, name, key, value)
     with change.alone(repo):
-        gone = dict.fromkeys(repo.schema.keys) | values
-        change.apply(repo, {**_settled(repo, name, gone), repo.sealed(name): seal(repo, name, values).encode()})
+        settled = _settled(repo, name, dict.fromkeys(repo.schema.keys) | values)
+        change.apply(repo, {**settled, repo.sealed(name): seal(repo, name, values).encode()})
     return list(values)
 
 
@@ -110,10 +110,10 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
         raise errors.BadValueError(f"no key {key} in the schema", hint)
     if not rules.secret:
         raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
-    if what := dotenv.dirt(value):
-        raise errors.DirtyValueError(f"the value of {key} {what}", "give the bare value, with nothing around it")
-    if what := rules.problem(value):
-        raise errors.BadValueError(f"the value of {key} {what}", f"a good one looks like {rules.meta['example']}")
+    if fault := dotenv.dirt(value):
+        raise errors.DirtyValueError(f"the value of {key} {fault}", "give the bare value, with nothing around it")
+    if fault := rules.problem(value):
+        raise errors.BadValueError(f"the value of {key} {fault}", f"a good one looks like {rules.meta['example']}")
 
 
 def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:

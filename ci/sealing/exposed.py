@@ -47,12 +47,12 @@ def read(repo: Repo) -> list[Exposed]:
         ) from None
 
 
-def added(repo: Repo, name: str, keys: Sequence[str], who: Recipient) -> change.Files:
+def added(repo: Repo, name: str, keys: Sequence[str], recipient: Recipient) -> change.Files:
     """Return the list with all these values of an environment as known to somebody."""
     today = datetime.now(UTC).date().isoformat()
     rows = read(repo)
-    known = {row.key for row in rows if (row.environment, row.recipient) == (name, who.key)}
-    new = [Exposed(name, key, today, who.key, who.name) for key in keys if key not in known]
+    known = {row.key for row in rows if (row.environment, row.recipient) == (name, recipient.key)}
+    new = [Exposed(name, key, today, recipient.key, recipient.name) for key in keys if key not in known]
     return _file(repo, [*rows, *new])
 
 

@@ -27,8 +27,8 @@ def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.enviro
     Raises NoIdentityError when there is neither, or when others may read the file.
     """
     file = path(repo, environment, environ=environ)
-    if not repo.environments.outside_git(environment) and (given := environ.get(VARIABLE)):
-        return Secret(given)
+    if not repo.environments.outside_git(environment) and (value := environ.get(VARIABLE)):
+        return Secret(value)
     try:
         if file.stat().st_mode & 0o077:
             raise errors.NoIdentityError(f"others may read {file}", f"chmod 600 {file}")
