@@ -24,18 +24,18 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
-def done(what: str, about: str = "") -> None:
+def done(step: str, detail: str = "") -> None:
     """Report one step as done."""
-    _note(_paint(GREEN, "✓", sys.stderr), what, about)
+    _note(_paint(GREEN, "✓", sys.stderr), step, detail)
 
 
-def doing(what: str, about: str = "") -> None:
+def doing(step: str, detail: str = "") -> None:
     """Report a step that takes a while as begun."""
-    _note(_paint(CYAN, "·", sys.stderr), what, about)
+    _note(_paint(CYAN, "·", sys.stderr), step, detail)
 
 
 @contextmanager
-def working(what: str, about: str) -> Iterator[None]:
+def working(step: str, detail: str) -> Iterator[None]:
     """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` tells of it."""
     if not sys.stderr.isatty():
         yield
@@ -43,9 +43,9 @@ def working(what: str, about: str) -> Iterator[None]:
     from rich.console import Console  # noqa: PLC0415, only a person who watches pays for it
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (SpinnerColumn(), TextColumn("{task.fields[what]:<9} [dim]{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.fields[step]:<9} [dim]{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(about, total=None, what=what)
+        progress.add_task(detail, total=None, step=step)
         yield
 
 
@@ -71,8 +71,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         say(_paint(DIM, line, sys.stdout) if number == 0 else line)
 
 
-def _note(mark: str, what: str, about: str) -> None:
-    print(f"{mark} {what:<9} {_paint(DIM, about, sys.stderr)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+def _note(mark: str, step: str, detail: str) -> None:
+    print(f"{mark} {step:<9} {_paint(DIM, detail, sys.stderr)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _paint(colour: str, text: str, stream: TextIO) -> str:

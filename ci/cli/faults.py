@@ -34,8 +34,8 @@ def reported() -> Iterator[None]:
         if os.environ.get("LOCKSTEP_DEBUG"):
             raise
         # Only the kind and the place: the text of a foreign exception can hold a value.
-        what = f"a bug in lockstep, {type(error).__name__} at {_place(error)}"
-        console.error(what, "LOCKSTEP_DEBUG=1 shows more")
+        message = f"a bug in lockstep, {type(error).__name__} at {_place(error)}"
+        console.error(message, "LOCKSTEP_DEBUG=1 shows more")
         raise SystemExit(LockstepError.code) from None
     finally:
         command.observer = observer
