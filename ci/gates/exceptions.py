@@ -49,7 +49,7 @@ def apply(repo: Repo, rules: Sequence[Rule], findings: Findings, today: date, *,
     """Take away what is excused, and add exceptions of these rules that are expired or excuse nothing.
 
     `whole` says that the gate looked at everything: only then is an exception known to be useless. One for a past
-    commit never is, for that lies in the range of one pull request and not of the next.
+    commit never is, for that is in the range of one pull request and not of the next.
     Raises GateError when the file cannot be read, for it might excuse what it should not.
     """
     ids = {rule.id for rule in rules}

@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def commit(self) -> str:
-        """The commit of a finding of the past; of what is there now, nothing."""
+        """The commit of a finding of the past; empty for a finding of the present."""
         match = PAST.fullmatch(self.place)
         return match[1] if match else ""
 
@@ -87,5 +87,5 @@ def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "
 
 
 def shown(words: str) -> str:
-    """Escape what is no visible character: a line end in a file's name must not look like another line of ours."""
+    """Escape what is not visible: a line end in a file's name must not look like another line of ours."""
     return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

@@ -60,7 +60,7 @@ def check_commits(repo: Repo, base: str) -> Findings:
 
 
 def check_staged(repo: Repo) -> Findings:
-    """Look at the staged files, whole, wherever in the checkout one stands."""
+    """Look at the staged files, whole, from any folder of the checkout."""
     # `git commit -a` and `git commit FILE` stage into an index of their own and name it to the hook.
     index = os.environ.get("GIT_INDEX_FILE")
     git = opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)

@@ -29,7 +29,7 @@ Opener = Callable[[bytes], Iterator[tuple[str, bytes]]]
 
 
 def opener(data: bytes) -> Opener | None:
-    """Return what unpacks these bytes into names and contents, or None when they are no archive."""
+    """Return what unpacks these bytes into names and contents, or None when they are not an archive."""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip
     if data[257:262] == b"ustar":

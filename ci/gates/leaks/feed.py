@@ -1,8 +1,8 @@
 """Everything that is to be looked at, as one text for `gitleaks stdin`, and what each of its lines is.
 
-gitleaks reads a stream in pieces of up to 100 kB and ends a piece at a blank line, if one comes within 25 kB. So
-there is a blank line at least every 16 kB here, and where the text has none of its own, the next segment repeats
-the end of the last: whatever is shorter than that is whole in one of the pieces.
+gitleaks reads a stream in pieces of up to 100 kB and ends a piece at a blank line, if one follows within 25 kB. So
+this text has a blank line at least every 16 kB, and where the content has none, the next segment repeats the end
+of the last: whatever is shorter than that is whole in one of the pieces.
 """
 
 import bisect
@@ -81,7 +81,7 @@ class Feed:
     def text(self, source: Source, data: bytes, first: int = 1) -> None:
         """Add what is known to be text, which begins with a line of that number."""
         for line, piece in segments(data, first):
-            whole = piece + b"\n\n"  # ends a segment, and is no part of the content
+            whole = piece + b"\n\n"  # ends a segment, and is not part of the content
             self.parts.append(whole)
             self.starts.append(self.next_line)
             self.origins.append((source, line))
@@ -95,7 +95,7 @@ class Feed:
         return source, first + line - self.starts[index]
 
     def lines(self, first: int, last: int) -> bytes:
-        """Return the lines of the text from one to another, both included, as far as their segment goes."""
+        """Return the lines of the text from one to another, both included, up to the end of their segment."""
         index = self._segment(first)
         start = self.starts[index]
         return b"\n".join(self.parts[index].split(b"\n")[first - start : last - start + 1])
@@ -159,7 +159,7 @@ def segments(data: bytes, line: int = 1) -> Iterator[tuple[int, bytes]]:
 
 
 def _cut(data: bytes, start: int) -> tuple[int, int]:
-    """Return where a segment ends and where the next one starts, which is before that when there is no gap."""
+    """Return where a segment ends and where the next one starts, which is before that when the two have no gap."""
     half, full = start + SEGMENT // 2, start + SEGMENT
     blank = data.rfind(b"\n\n", half, full)
     if blank >= 0:

@@ -1,4 +1,4 @@
-"""Files as they lie in a working tree or in an image, without git's view of them."""
+"""Files as they are in a working tree or in an image, without git's view of them."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from ci.ground import repo as ground
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 
-# What packages bring is public, and full of example passwords: there only our own keys and identities count.
+# The files of packages are public, and full of example passwords: in them only our own keys and identities count.
 _PACKAGED = re.compile(
     r"(?:^|[!/])(?:site|dist)-packages/|(?:^|!)(?:\./)?(?:usr/(?:local/)?)?(?:lib\w*|s?bin|share|include|src)/"
     r"|(?:^|!)(?:\./)?var/lib/(?:dpkg|apt|apk|rpm)/"
@@ -23,7 +23,7 @@ _PACKAGED = re.compile(
 
 
 def check_folder(repo: Repo) -> Findings:
-    """Look at a working tree: what git tracks or would take, and everything where there is no git."""
+    """Look at a working tree: what git tracks or would take, and everything in a folder without git."""
     if not (repo.root / ".git").exists():
         return _findings(Look.of(repo), _files(repo.root, _walk(repo.root)), "files")
     listed = git.opened(repo.root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")[:-1]
@@ -33,7 +33,7 @@ def check_folder(repo: Repo) -> Findings:
 def check_image(image: Path, repo: Repo | None = None) -> Findings:
     """Look at every file in every layer of an image: a tar of `docker save`, or a folder that holds its layers."""
     look = Look.of(repo or ground.here())
-    # Words, not one expression: that would take five times as long for what packages bring.
+    # Words, not one expression: that would take five times as long for the files of packages.
     words = [word.lower().encode() for word in ("AGE-SECRET-KEY-", *look.judge.secret)]
     if image.is_dir():
         return _findings(look, _files(image, _walk(image)), "files", words)

@@ -23,7 +23,7 @@ _GENERIC = ("generic-api-key", "curl-auth-header", "curl-auth-user")  # of gitle
 
 @dataclass(frozen=True)
 class Leak:
-    """One leak in a source: rule, key, line, a digest of that line to tell it again, and the value if known."""
+    """One leak in a source: rule, key, line, a digest of that line to recognise it, and the value if known."""
 
     source: Source
     line: int
@@ -51,7 +51,7 @@ class Look:
         return cls(repo.tool("gitleaks"), repo.schema)
 
     def at(self, feed: Feed) -> None:
-        """Let gitleaks look at a feed, and keep what is no placeholder."""
+        """Let gitleaks look at a feed, and keep what is not a placeholder."""
         known = {pattern.id: pattern for pattern in self.patterns}
         self.size += feed.size
         leaks: dict[tuple[Source, int], set[Leak]] = {}
@@ -86,14 +86,14 @@ class Look:
         source, line = feed.at(hit.first)
         text = feed.lines(hit.first, hit.last)
         if b"\n%s\n" % text in feed.before.get(source, b""):
-            return []  # it was there before: it is a finding of the older version
+            return []  # the older version had it, and has the finding
         if pattern is None:
             return [Leak(source, line, rules.PROVIDER, hit.rule, _digest(text), "")]
         for variant in (text, *_decoded(text)):
             matches = list(pattern.matches(variant))
             if matches:
                 break
-        else:  # decoded in a way that only gitleaks knows: there is no saying that it is a placeholder
+        else:  # decoded in a way that only gitleaks knows: it cannot be shown to be a placeholder
             return [Leak(source, line, pattern.rule, "", _digest(text), "")]
         return [
             Leak(

@@ -28,7 +28,7 @@ class Places:
         return source.within(f"{commit[:SHORT]}:{path}")
 
     def order(self, source: Source) -> int:
-        """Return how early a source is in the history; what is in no commit comes last."""
+        """Return how early a source is in the history; what is in no commit is last."""
         return self.blobs.get(source.id, (1 << 60, "", ""))[0]
 
 
@@ -63,7 +63,7 @@ class Seen:
 
 
 def look_at(git: Git, look: Look, ids: Iterable[str], places: Places, feed: Feed) -> Seen:
-    """Look at objects, in as few calls as memory allows; `feed` holds what else goes into the first of them.
+    """Look at objects, in as few calls as memory allows; `feed` holds what else the first of them reads.
 
     Of a later version of a file only what is new is looked at, if the version before it is at hand: that was
     looked at itself, or is the base's.
@@ -75,7 +75,7 @@ def look_at(git: Git, look: Look, ids: Iterable[str], places: Places, feed: Feed
         contents: dict[str, bytes] = {}
         for name, kind, data in _read(git, group):
             places.kinds[name] = kind
-            if kind == "tree":  # only an unreachable one, or one behind a tag, has names that are new
+            if kind == "tree":  # only an unreachable tree, or one behind a tag, has names that are new
                 new = set(_tree(data, len(name) // 2)) - names
                 names |= new
                 places.names |= dict.fromkeys(new, name)
@@ -109,7 +109,7 @@ def _in_order(targets: set[str], places: Places) -> list[str]:
 
 
 def _groups(git: Git, ids: Iterable[str]) -> Iterator[list[str]]:
-    """Cut ids into groups; an object that is not there is an error, for nobody looked at it."""
+    """Cut ids into groups; a missing object is an error, for it was not looked at."""
     request = "".join(f"{name}\n" for name in ids).encode()
     group: list[str] = []
     size = 0

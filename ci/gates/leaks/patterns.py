@@ -28,7 +28,7 @@ NAMED = ("pass", "pwd", "secret", "token", "key", "credential")
 Q = r"""["'`]"""
 # No counted repetitions beyond a few: RE2 copies what is counted, and gets slow.
 QUOTED = r"""(?:"(?P<value>(?:[^"\\\n]|\\.){4,})"|'(?P<value1>(?:[^'\\\n]|\\.){4,})'|`(?P<value2>[^`\n]{4,})`)"""
-WORD = r"""[^\s"'`\\]"""  # a character of a value that stands without quotes
+WORD = r"""[^\s"'`\\]"""  # a character of a value without quotes
 PLAIN = r"""[^\s"'`\\,;(){}\[\]<>]"""  # the same, where it might as well be code
 LOUD = rf"{PLAIN}*[0-9!@#$%^&*+~?/-]{PLAIN}*"
 USER = rf"[^\s{Q[1:-1]}/@:<>]*"
@@ -39,10 +39,10 @@ _TIGHT = re.compile(rb"=\S")
 
 @dataclass(frozen=True)
 class Match:
-    """The name (or what stands for it), the value, and what was around it.
+    """The name (or what takes its place), the value, and what was around it.
 
-    `line` is the one of the name, counted from 0, and `before` what is in it before the name; `bare` says that the
-    value had no quotes, and `shell` that it stands as in a shell or an env file, where no code can be.
+    `line` is the name's line, counted from 0, and `before` what is in it before the name; `bare` says that the
+    value had no quotes, and `shell` that it is written as in a shell or an env file, where no code can be.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One rule of the gitleaks config: its id there, the gate's rule, expression, keywords and a marker."""
+    """One rule of the gitleaks config: its id in it, the gate's rule, expression, keywords and a marker."""
 
     id: str
     rule: Rule
@@ -110,7 +110,7 @@ def of_schema(keys: Sequence[Key]) -> list[Pattern]:
 
 
 def schemes(keys: Iterable[Key]) -> set[str]:
-    """Return the schemes of all secret keys that are URLs; the one pattern for URLs finds them all."""
+    """Return the schemes of all secret keys that are URLs; the pattern for URLs finds them all."""
     return {scheme for key in keys if key.secret for scheme in key.rules.get("url", ())}
 
 

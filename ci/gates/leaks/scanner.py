@@ -47,7 +47,7 @@ def scan(program: Path, listed: Sequence[Pattern], feed: Feed) -> list[Hit]:
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         config = Path(folder) / "rules.toml"
         config.write_text(patterns.toml(listed))
-        # It reads .gitleaksignore where it stands, so it stands in a folder that is empty but for the rules.
+        # It reads .gitleaksignore in its working folder, so that folder is empty but for the rules.
         done = command.attempt(_argv(program, config), input=text, cwd=Path(folder), timeout=3600)
     _believable(done, len(text))
     hits = _hits(done.stdout)

@@ -1,7 +1,7 @@
-"""The parity gate: every environment has the same keys, each value fits, and nothing goes past the schema.
+"""The parity gate: every environment has the same keys, each value fits, and nothing bypasses the schema.
 
-It needs neither a key nor the network nor git: it compares the files as they lie there. With an identity at hand
-`check_sealed` looks at the sealed values, too, in memory.
+It needs neither a key nor the network nor git: it compares the files in the folder. With an identity at hand
+`check_sealed` also looks at the sealed values, in memory.
 """
 
 from collections.abc import Iterator, Mapping

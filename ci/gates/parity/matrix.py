@@ -1,7 +1,7 @@
 """The matrix, environment x key: what the schema, the plain files and the sealed files say of each.
 
-Of a sealed file only the names are read, which stand there in clear; whether the rest of it is sealed is the
-sealing gate's to say.
+Of a sealed file only the names are read, which are in clear; the sealing gate checks whether the rest of it is
+sealed.
 """
 
 import re
@@ -17,7 +17,7 @@ from ci.ground.schema import Key, Schema
 
 _SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
 _MEANT = re.compile(r"[ \t\ufeff]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*[=:]")  # a key, however it is written
-_COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value there; one that is sealed never passes through it
+_COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value here; a sealed value never passes through it
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Every environment's plain and sealed file, as far as they are there."""
+    """Every environment's plain and sealed file, as far as they exist."""
 
     schema: Schema
     plain: Mapping[str, File]
@@ -60,7 +60,7 @@ def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
 
 
 def names(data: bytes) -> list[tuple[str, int]]:
-    """Return the keys of a sealed file and where each stands in it, in bytes; one that is there twice, twice."""
+    """Return the keys of a sealed file and the offset of each in bytes; a key that the file has twice, twice."""
     return [(match[1].decode(), match.start()) for match in _SEALED.finditer(data)]
 
 
@@ -74,7 +74,7 @@ def look(matrix: Matrix) -> Iterator[Finding]:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif keys[key].secret:
                 yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
-        # One with a default may be left out, but then everywhere: no environment has a shape of its own.
+        # A key with a default may be left out, but then everywhere: no environment has a shape of its own.
         expected = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
         yield from _missing(file, expected, rules.MISSING.hint)
     for file in matrix.sealed.values():

@@ -1,4 +1,4 @@
-"""Where environments and keys stand besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
+"""Where environments and keys are named besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
 
 import os
 import re

@@ -34,7 +34,7 @@ class Reads:
 
 
 def look(repo: Repo) -> Reads:
-    """Look at every module of the services and at what they share; GateError for one that does not parse."""
+    """Look at every module of the services and at what they share; GateError for a module that does not parse."""
     schema, reads = repo.schema, Reads()
     owners = {module.partition(".")[0]: service for service, module in schema.services.items()}
     for folder in (*owners, SHARED):

@@ -1,4 +1,4 @@
-"""What values say: those that the schema refuses, those that stand for one, and those of another environment."""
+"""What values say: those that the schema refuses, placeholders, and those of another environment."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,7 @@ def judged(key: Key, value: str) -> tuple[Rule, str] | None:
 
 
 def everywhere(schema: Schema, values: Mapping[str, Values], at: Callable[[str, str], Place]) -> Iterator[Finding]:
-    """Yield what breaks same_everywhere and differs_everywhere; `at` tells the place of an environment's key."""
+    """Yield what breaks same_everywhere and differs_everywhere; `at` returns the place of an environment's key."""
     for key in schema.keys.values():
         having = {name: entries[key.name] for name, entries in values.items() if key.name in entries}
         first: dict[str, str] = {}
@@ -63,7 +63,7 @@ def everywhere(schema: Schema, values: Mapping[str, Values], at: Callable[[str, 
 def pointing(
     environment: Environment, value: str, others: list[str], foreign: Mapping[str, str]
 ) -> tuple[Rule, str] | None:
-    """Say whether a value points at another environment; `foreign` has the hosts that are another one's alone."""
+    """Say whether a value points at another environment; `foreign` has the hosts that only another one has."""
     if _LOCALHOST.search(value):
         return rules.LOCALHOST, "points at the machine itself"
     for host in hosts(value):

@@ -1,7 +1,7 @@
 """The rotation gate: no secret is older than its `rotate_days`. It warns first, and fails after a time of grace.
 
 It needs neither a key nor the network: dates.py says how an age is found. Time alone makes it fail, on a commit
-that passed the day before, so it is no part of a plain `nox` nor of a pull request's checks: a workflow runs it
+that passed the day before, so it is not part of a plain `nox` nor of a pull request's checks: a workflow runs it
 each week.
 """
 
@@ -12,7 +12,7 @@ from ci.gates.rotation import dates
 from ci.gates.rotation.dates import Dated
 from ci.ground.repo import Repo
 
-GRACE_DAYS = 14  # two runs of the weekly workflow: whoever is away for the first sees the second
+GRACE_DAYS = 14  # two runs of the weekly workflow: a person who misses the first sees the second
 _HINT = "inv rotate --env={environment} --key={key}; where it has no provider, inv set with a new value"
 DUE = Rule(
     "rotation/due",
@@ -33,7 +33,7 @@ RULES = (DUE, OVERDUE)
 def check(repo: Repo) -> Findings:
     """Look at the age of every sealed value of every environment.
 
-    Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be found.
+    Raises GateError when the folder is not a whole git checkout, or when no value's age could be found.
     """
     now = datetime.now(UTC)
     report = dates.read(repo, now)

@@ -1,20 +1,20 @@
 """When each sealed value was last changed, by whom, and how that is known: from git and the record, without a key.
 
-sops gives each value that it encrypts anew another ciphertext. So one ciphertext of a key dates from the first
-commit that had it, and a value that somebody takes back is as old as it was. What a new ciphertext means hangs
+sops gives each value that it encrypts again another ciphertext. So one ciphertext of a key dates from the first
+commit that had it, and a value that is changed back is as old as it was. What a new ciphertext means depends
 on the data key, with which all values of a file are encrypted:
 
 * The data key stayed: the file shares an envelope or a ciphertext with the version before. sops keeps the
   ciphertext of a value that stays, so each new one is a new value. That is what `inv set` leaves behind.
 * The data key is new, so every line is. `sops rotate`, `recipients.remove` and `keys.rotate` do that, and the
-  values are as before; `inv encrypt` does it, and they may be others. Nobody can tell without an identity. It
-  counts as no change: a reminder that comes too early costs less than one that never comes.
-* A merge made new ciphertext: each value is one of its sides', and as old as there; of two, the newer.
-* The first version of a file, a key that was not there before, and what `inv init` puts in the place of the
-  template's values, which nobody has: there is nothing older.
+  values are as before; `inv encrypt` does it, and they may be others. Without an identity the two look the same.
+  It counts as no change: a reminder too early costs less than no reminder.
+* A merge made new ciphertext: each value is from one of its sides, and as old as in it; of two, the newer.
+* The first version of a file, a key that no version before had, and what `inv init` puts in the place of the
+  template's values, which no person has: nothing is older.
 
-Strongest is the record, config/rotations.jsonl, which `inv rotate` writes at its end: it dates a value that came
-with a new data key, too. Of record and git the later one counts.
+Strongest is the record, config/rotations.jsonl, which `inv rotate` writes at its end: it also dates a value that
+got a new data key. Of record and git the later date counts.
 """
 
 import json
@@ -94,7 +94,7 @@ def read(repo: Repo, now: datetime) -> Dates:
 class History:
     """Every version of every sealed file that HEAD's history has, and when each of its ciphertexts was new.
 
-    `known` holds that change by key and ciphertext, `commits` how many commits there are.
+    `known` holds that change by key and ciphertext, `commits` the number of commits.
     """
 
     def __init__(self, root: Path) -> None:
@@ -110,7 +110,7 @@ class History:
         blobs = {blob for _, version, before in steps for blob in (version.blob, *before)}
         self._files = {blob: sealed.read("", data) for blob, data in git.contents(root, blobs)}
         self._by: dict[str, str] = {}  # the first commit of each blob
-        last: dict[str, str] = {}  # of each path, for one that was deleted and made again
+        last: dict[str, str] = {}  # of each path, for a file that was deleted and made again
         authors = git.authors(root, (sha for sha, _, _ in steps))
         for sha, version, before in steps:
             if version.blob not in self._by:
@@ -121,7 +121,7 @@ class History:
             last[version.path] = version.blob
 
     def now(self, place: str, data: bytes, change: Change) -> Sealed:
-        """Return a file as it lies there; where HEAD has another one, this change made it."""
+        """Return a file as it is in the folder; where HEAD has another version, this change made it."""
         file = sealed.read(place, data)
         versions = git.committed(self.root, self._head, tracked.FOLDER)
         before = [version.blob for version in versions if version.path == place and version.blob in self._files]
@@ -140,7 +140,7 @@ class History:
             self.known.setdefault((key, pair), change if fresh else last)
 
     def _was_template(self, before: str, after: Sealed) -> bool:
-        """Whether a version's values were the template's, sealed for identities that nobody has."""
+        """Whether a version's values were the template's, sealed for identities that no person has."""
         readers = {recipient for recipient, _ in self._files[before].recipients}
         if before not in self._by or readers & {recipient for recipient, _ in after.recipients}:
             return False

@@ -25,10 +25,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(repo: Repo) -> Findings:
-    """Look at what is tracked: at the files as they lie there, and at the index where it differs.
+    """Look at what is tracked: at the files in the folder, and at the index where it differs.
 
-    Raises GateError when the folder is no git checkout, and ConfigurationError when the schema or the environments
-    cannot be read.
+    Raises GateError when the folder is not a git checkout, and ConfigurationError when the schema or the
+    environments cannot be read.
     """
     git.checkout(repo.root)
     index = git.tracked(repo.root)
@@ -46,7 +46,7 @@ def check(repo: Repo) -> Findings:
 def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
     """Look at each commit that head has and base has not (without a base: all), and at what they left behind.
 
-    Raises GateError for a shallow clone, a missing object, an unknown revision, or when there is no commit.
+    Raises GateError for a shallow clone, a missing object, an unknown revision, or when no commit was found.
     """
     git.checkout(repo.root)
     names, keys = repo.environments.in_git, [key.name for key in repo.schema.secrets()]
@@ -100,7 +100,7 @@ def _same(version: git.Version, folder: Tree) -> bool:
 
 
 def _folder(root: Path, index: list[git.Version]) -> dict[str, Entry]:
-    """Return the tracked files as they lie in the folder, and everything that lies in secrets/."""
+    """Return the tracked files as they are in the folder, and everything in secrets/."""
     paths = [version.path for version in index if _is_file(version)]
     secrets = root / tracked.FOLDER
     if not secrets.is_symlink():
@@ -116,7 +116,7 @@ def _folder(root: Path, index: list[git.Version]) -> dict[str, Entry]:
 
 
 def _entry(path: Path) -> Entry | None:
-    """Return a file, or a link as git keeps it; None when it is gone."""
+    """Return a file, or a link as git keeps it; None when it does not exist."""
     try:
         if path.is_symlink():
             return Entry(git.LINK, bytes(path.readlink()))

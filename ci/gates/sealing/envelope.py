@@ -52,12 +52,12 @@ class Kind(Enum):
 
 
 def kind(recipient: str) -> Kind | None:
-    """Return the kind of a recipient; None for a plugin's, an SSH key, or something that is none at all."""
+    """Return the kind of a recipient; None for a plugin's, an SSH key, or a text that is not a recipient."""
     return next((candidate for candidate in Kind if candidate.recipient.fullmatch(recipient)), None)
 
 
 def problem(recipient: str, line: bytes) -> tuple[Rule, str] | None:
-    """Say what is wrong with the envelope of a recipient, given as it stands in the file; None when nothing is."""
+    """Say what is wrong with the envelope of a recipient, given as the file has it; None when nothing is wrong."""
     raw = _opened(line)
     if raw is None:
         return ENVELOPE, "is not the armor that age writes"

@@ -1,4 +1,4 @@
-"""The commits of a pull request: what stood in them for a while, and what a change of readers left behind."""
+"""The commits of a pull request: what was in them for a while, and what a change of readers left behind."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -82,9 +82,9 @@ def _stale(file: Sealed, readers: Mapping[tuple[bytes, bytes], set[str]], commit
 
 
 def _rollbacks(root: Path, base: str, before: list[str], last: list[git.Version]) -> Iterator[Finding]:
-    """Yield the sealed files of the head that equal one of the base's past, which the base has left behind.
+    """Yield the sealed files of the head that equal one of the base's past, which the base has since replaced.
 
-    sops' MAC has a new nonce whenever a file is written, so that it tells versions apart.
+    sops' MAC has a new nonce whenever a file is written, so it distinguishes versions.
     """
     earlier = [version for sha in (base, *before) for version in _sealed(root, sha)]
     changed = [version for version in last if version.blob not in {other.blob for other in earlier}]

@@ -1,4 +1,4 @@
-"""Proposals: sealed files of one value each, that somebody who cannot open the environment asks for."""
+"""Proposals: sealed files of one value each, asked for by a person who cannot open the environment."""
 
 from collections.abc import Collection, Iterable, Iterator
 

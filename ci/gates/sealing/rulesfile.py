@@ -1,7 +1,7 @@
-""".sops.yaml: who may open what. sops reads it loosely; here one form alone is right, the one of `inv init`.
+""".sops.yaml: who may open what. sops reads it loosely; only the form that `inv init` writes is accepted here.
 
 sops ignores keys that it does not know, takes the first rule whose unanchored expression fits, and encrypts for
-any kind of recipient, so that a slip there changes who can read a secret without a word.
+any kind of recipient, so that a slip in it silently changes who can read a secret.
 """
 
 from collections import Counter
@@ -65,7 +65,7 @@ class Rules:
 
 
 def read(data: bytes | None, environments: Collection[str]) -> Rules:
-    """Read .sops.yaml; None when there is none."""
+    """Read .sops.yaml; None means that the file does not exist."""
     result = Rules()
     text = (data or b"").decode(errors="replace")
 
@@ -93,7 +93,7 @@ def read(data: bytes | None, environments: Collection[str]) -> Rules:
 
 
 def _rule(result: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
-    """Take in one rule and yield what is wrong with it: rule, message, key, and a text that stands there."""
+    """Take in one rule and yield what is wrong with it: rule, message, key, and a text to find its line by."""
     if not isinstance(rule, dict):
         yield UNREADABLE, "has a rule that is no mapping", "", ""
         return
@@ -126,7 +126,7 @@ def _recipients(name: str, recipients: list[str]) -> Iterator[tuple[Rule, str, s
 
 
 def shown(recipient: str) -> str:
-    """Return the beginning of a recipient, by which a person tells it from others."""
+    """Return the beginning of a recipient, by which a person distinguishes it from others."""
     return recipient if len(recipient) <= 24 else f"{recipient[:20]}…"  # noqa: PLR2004
 
 
@@ -150,7 +150,7 @@ def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
 
 
 def _twice(text: str) -> Iterator[str]:
-    """Yield each key that stands twice in one mapping, of which YAML readers take different ones."""
+    """Yield each key that one mapping has twice: YAML readers differ in which of the two they take."""
     nodes = [yaml.compose(text, Loader=documents.LOADER)]
     while nodes:
         node = nodes.pop()

@@ -1,7 +1,7 @@
 """One sealed file, as far as it can be judged without a key.
 
-What sops' MAC protects, `sops decrypt` finds. Here is the rest: what it accepts, and what it would only say to
-somebody who has an identity. A message never repeats a value, nor ciphertext.
+What sops' MAC protects, `sops decrypt` finds. Here is the rest: what it accepts, and what it would only report
+to a person who has an identity. A message never repeats a value, nor ciphertext.
 """
 
 import re
@@ -76,7 +76,7 @@ _REQUIRED = ("sops_lastmodified", "sops_mac", "sops_version")
 
 @dataclass
 class Sealed:
-    """What a sealed file holds, as far as others need it; bytes are as they stand there, lines count from 1."""
+    """What a sealed file holds, as far as others need it; bytes are as in the file, lines count from 1."""
 
     place: str
     pairs: dict[tuple[bytes, bytes], str] = field(default_factory=dict)  # key by data and tag
@@ -136,7 +136,7 @@ def _value(file: Sealed, number: int, key: str, parts: tuple[bytes, bytes, bytes
 
 
 def _other(file: Sealed, number: int, line: bytes, metadata: dict[str, tuple[bytes, int]]) -> bytes:
-    """Look at a line that is no well-formed value, and return its name."""
+    """Look at a line that is not a well-formed value, and return its name."""
     if line.startswith(b"#"):
         match = _ENCRYPTED.fullmatch(line[1:])
         if match and match[4] == b"comment":
@@ -229,6 +229,6 @@ def _readers(file: Sealed, metadata: dict[str, tuple[bytes, int]]) -> Iterator[t
 
 
 def _shown(name: bytes) -> str:
-    """Return a name as it may be shown: what is no name might be part of a value."""
+    """Return a name as it may be shown: what is not a name might be part of a value."""
     text = name.decode(errors="replace")
     return text if re.fullmatch(r"(?:[A-Z][A-Z0-9_]*|sops_[a-z0-9_]+)", text) and len(text) <= 80 else ""  # noqa: PLR2004

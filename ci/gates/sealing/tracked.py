@@ -1,4 +1,4 @@
-"""What has no place in git, wherever it lies: by its name, its mode, and what stands in it."""
+"""What has no place in git, in any folder: by its name, its mode, and its content."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -78,7 +78,7 @@ _IDENTITY = re.compile(
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the index, of a commit, or of the folder: its mode as git writes it, and what stands in it."""
+    """A file of the index, of a commit, or of the folder: its mode as git writes it, and its content."""
 
     mode: str
     data: bytes
@@ -150,7 +150,7 @@ def _in_clear(assigned: re.Pattern[bytes], path: str, data: bytes) -> Finding | 
     if _PLAIN.fullmatch(path) or b"=" not in data:
         return None
     matches = list(assigned.finditer(data))
-    if len({match[1] for match in matches}) < 2:  # noqa: PLR2004, one alone may be an example
+    if len({match[1] for match in matches}) < 2:  # noqa: PLR2004, a single value may be an example
         return None
     return finding(CLEAR, path, "holds secrets in clear", line=_line(data, matches[0].start()))
 
