@@ -12,12 +12,12 @@ from pathlib import Path
 from ci.ground import errors, files
 from ci.ground.repo import Repo
 
-Files = Mapping[Path, bytes | None]  # what each shall hold; None for one that shall go
+Files = Mapping[Path, bytes | None]  # what each shall hold; None for a file to delete
 
 
 @contextmanager
 def alone(repo: Repo) -> Iterator[None]:
-    """Keep others from changing sealed files in this checkout, and finish what one that was killed began."""
+    """Keep others from changing sealed files in this checkout, and finish a change that was interrupted."""
     folder = os.open(repo.root / "config", os.O_RDONLY)  # the kernel drops the lock however its holder ends
     try:
         try:
@@ -33,7 +33,7 @@ def alone(repo: Repo) -> Iterator[None]:
 
 
 def apply(repo: Repo, changes: Files) -> None:
-    """Put every file in its place. Only ciphertext and other public text: the journal holds it, too."""
+    """Put every file in its place. Only ciphertext and other public text: the journal also holds it."""
     if len(changes) > 1:
         plan = {
             str(path.relative_to(repo.root)): {"before": _sum(_read(path)), "after": _text(data)}
@@ -47,7 +47,7 @@ def apply(repo: Repo, changes: Files) -> None:
 
 
 def _finish(repo: Repo) -> None:
-    """Go through with the change that the journal holds; it may have been begun."""
+    """Complete the change that the journal holds; it may have been begun."""
     data = _read(_journal(repo))
     if data is None:
         return

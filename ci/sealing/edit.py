@@ -72,7 +72,7 @@ def editor(environ: Mapping[str, str] = os.environ) -> str:
 def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     """Open the secrets in an editor, in memory only; return the keys that were set and those removed.
 
-    The file that the editor sees lies in a folder that the kernel keeps in memory; EditError where there is none.
+    The file that the editor sees is in a folder that the kernel keeps in memory; EditError without such a folder.
     """
     environment.known(repo, name)
     with change.alone(repo):
@@ -128,7 +128,7 @@ def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.F
 
 
 def _settled(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
-    """Return the lists that these new values leave: of what somebody could read, and of what is not set yet."""
+    """Return the lists without these new values: what a removed recipient could read, and what is not set."""
     return {**exposed.settled(repo, name, values), **unset.settled(repo, name, values)}
 
 

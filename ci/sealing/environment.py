@@ -38,7 +38,7 @@ def sealed(repo: Repo, name: str) -> dict[str, Secret]:
     """Decrypt an environment's sealed values in memory.
 
     Raises NotSealedError, NoIdentityError, WrongIdentityError, TamperedError, or ConfigurationError when what
-    was sealed is no clean env file.
+    was sealed is not a clean env file.
     """
     path = repo.sealed(name)
     if not path.exists():

@@ -29,7 +29,7 @@ class Report:
 def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> Report:
     """Make the repository the user's own, under a project's name or its folder's, and return what was made.
 
-    An identity per environment, outside the repository and never over one that is there; .sops.yaml; every value
+    An identity per environment, outside the repository and never over an existing file; .sops.yaml; every value
     that can be generated; the others from `ask`; an exception for each that is left for later. The files of the
     repository change at the very end, all of them, and the project's name last: a run that failed is simply run
     again.

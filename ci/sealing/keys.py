@@ -14,7 +14,7 @@ from runtime import Secret
 def begin(repo: Repo, environment: str) -> Path:
     """Make a new identity, let it open the environment beside the old one, and return its file.
 
-    Run again, it goes on with the one that is there.
+    Run again, it continues with the identity that exists.
     """
     group = recipients.of(repo, recipients.read(repo), environment)
     own = identity.recipient(repo, members.opener(repo, environment, group)).split()
@@ -39,8 +39,8 @@ def begin(repo: Repo, environment: str) -> Path:
 def finish(repo: Repo, environment: str) -> Recipient | None:
     """Take the environment from the old identity, with a new data key, once the new one has opened every file.
 
-    The new identity goes where the old one was; the old one is kept beside it, for what is in older commits.
-    Returns the recipient that went; None when an earlier run got that far.
+    The new identity takes the place of the old one, which is kept beside it, for what is in older commits.
+    Returns the recipient that was removed; None when an earlier run removed it.
     """
     path = following(repo, environment)
     if not path.exists():
@@ -70,7 +70,7 @@ def finish(repo: Repo, environment: str) -> Recipient | None:
 
 
 def following(repo: Repo, environment: str) -> Path:
-    """Return where the new identity is until the old one has gone."""
+    """Return where the new identity is until the old one has been removed."""
     return identity.path(repo, environment).with_name(f"{environment}.next.agekey")
 
 

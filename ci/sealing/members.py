@@ -1,4 +1,4 @@
-"""Who can open what: everybody in one table, somebody more, somebody less."""
+"""Who can open what: all recipients in one table, one added, one removed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from runtime import Secret
 
 @dataclass(frozen=True)
 class Overview:
-    """Each recipient with the environments that it opens, what is still open, and who is alone."""
+    """Each recipient with the environments that it opens, what is still open, and which have one recipient."""
 
     rows: list[tuple[str, str, str]]
     exposed: list[Exposed]
@@ -44,7 +44,7 @@ def overview(repo: Repo, environment: str = "") -> Overview:
 
 
 def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
-    """Let somebody open an environment: rule and files, all or none; the values keep their ciphertext."""
+    """Let a recipient open an environment: rule and files, all or none; the values keep their ciphertext."""
     with change.alone(repo):
         rules = recipients.read(repo)
         group, recipient = recipients.of(repo, rules, environment), Recipient(key, name)
@@ -68,9 +68,9 @@ def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
 
 
 def remove(repo: Repo, environment: str, key: str = "", name: str = "") -> tuple[Recipient, list[Exposed]]:
-    """Take an environment from somebody: rule, files with a new data key, and the list of what they could read.
+    """Take an environment from a recipient: rule, files with a new data key, and the list of what they could read.
 
-    It needs the identity of somebody who stays, for that is the proof that somebody can open the new files.
+    It needs the identity of a recipient who stays: that proves that the new files can be opened.
     """
     with change.alone(repo):
         rules = recipients.read(repo)
@@ -100,7 +100,7 @@ def rekeyed(
 
 
 def opener(repo: Repo, environment: str, group: list[Recipient]) -> Secret:
-    """Return the identity at hand; where there is none and one recipient alone, say what that can mean."""
+    """Return the identity at hand; without one and with a single recipient, say what that can mean."""
     try:
         return identity.at_hand(repo, environment)
     except errors.NoIdentityError as error:
@@ -114,7 +114,7 @@ def opener(repo: Repo, environment: str, group: list[Recipient]) -> Secret:
 
 
 def lost(repo: Repo, environment: str) -> list[str]:
-    """Return what to do when the only identity of an environment is lost: its values cannot be had back."""
+    """Return what to do when the only identity of an environment is lost: its values cannot be recovered."""
     file = identity.path(repo, environment)
     return [
         "if that identity is lost, so is every value that was sealed for it alone; start anew:",

@@ -1,7 +1,7 @@
 """`python -m ci.sealing.merge BASE OURS THEIRS PATH`: git's merge driver for sealed files.
 
-Values meet in memory, and only ciphertext is written. Nobody can open the result who cannot open our side by the
-.sops.yaml that lies in the folder, for whoever made the other side may have put a reader into the file.
+Values are merged in memory, and only ciphertext is written. Only the recipients that may open our side by the
+folder's .sops.yaml can open the result, for the author of the other side may have put a reader into the file.
 """
 
 import re
@@ -22,7 +22,7 @@ Values = Mapping[str, str]
 
 
 def install(repo: Repo) -> None:
-    """Tell git how to merge sealed files here; nothing where there is no git."""
+    """Configure git to merge sealed files here; does nothing outside a git checkout."""
     words = f"{shlex.quote(sys.executable)} -m ci.sealing.merge %O %A %B %P"
     for key, value in (("name", "sealed files, opened in memory"), ("driver", words)):
         command.attempt(["git", "-C", repo.root, "config", f"merge.{DRIVER}.{key}", value])
@@ -71,7 +71,7 @@ def three_way(base: Values, ours: Values, theirs: Values) -> tuple[dict[str, str
 
 
 def _rekeyed(base: bytes, theirs: bytes, old: Values, new: Values) -> bool:
-    """Whether theirs has another data key: what is as it was is sealed anew. Ours is never sealed with theirs."""
+    """Whether theirs has another data key: an unchanged value was sealed again. Ours never gets theirs."""
     before, after = _lines(base), _lines(theirs)
     return any(before[key] != after[key] for key in old if key in new and old[key] == new[key])
 
@@ -81,7 +81,7 @@ def _lines(data: bytes) -> dict[str, str]:
 
 
 def _values(repo: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
-    """Return a version's values; none of one that is not there, as the base of a file that both sides made."""
+    """Return a version's values; an empty version, as the base of a file that both sides made, has none."""
     if not data:
         return {}
     values, problems = dotenv.parse(ciphertext.opened(repo, name, data, own).reveal().encode())

@@ -1,4 +1,4 @@
-""".sops.yaml: one anchored rule per environment, with that environment's recipients and nobody else's."""
+""".sops.yaml: one anchored rule per environment, with the recipients of that environment only."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[^\W_][\w .,@+'-]{0,59}")
 
 @dataclass(frozen=True)
 class Recipient:
-    """The public half of an identity, and the name that stands beside it."""
+    """The public half of an identity, and the name beside it."""
 
     key: str
     name: str = ""
@@ -42,7 +42,7 @@ Rules = dict[str, list[Recipient]]  # by environment, in the file's order
 
 
 def path(repo: Repo) -> Path:
-    """Return where the rules stand."""
+    """Return where the rules are."""
     return repo.root / ".sops.yaml"
 
 
@@ -61,7 +61,7 @@ def read(repo: Repo) -> Rules:
 
 
 def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
-    """Return an environment's recipients; UsageError when it is none that is sealed for recipients."""
+    """Return an environment's recipients; UsageError when it is not sealed for recipients."""
     shared = repo.environments.in_git
     if environment not in shared:
         raise errors.UsageError(
@@ -98,7 +98,7 @@ def check(repo: Repo, recipient: Recipient, others: Sequence[Recipient]) -> None
 
 
 def find(group: Sequence[Recipient], key: str, name: str) -> Recipient:
-    """Return the one recipient that a key's beginning or a name tells."""
+    """Return the one recipient that the beginning of a key or a name identifies."""
     if not key and not name:
         raise errors.UsageError(
             "no recipient given", "--recipient=age1… or --name=…, as inv recipients.list shows"
@@ -128,7 +128,7 @@ def rules(recipients: Mapping[str, Sequence[Recipient]], header: str = HEADER) -
 
 
 def changed(repo: Repo, recipients: Mapping[str, Sequence[Recipient]]) -> bytes:
-    """Return .sops.yaml for other recipients; what stands above its rules stays."""
+    """Return .sops.yaml for other recipients; the text above its rules stays."""
     head, _, _ = path(repo).read_text(encoding="utf-8").partition("creation_rules:")
     return rules(recipients, f"{head}creation_rules:\n").encode()
 
