@@ -16,7 +16,7 @@ def require(task: str, names: Sequence[str], values: Mapping[str, object]) -> No
 
 
 def environment(repo: Repo, option: str | None) -> str:
-    """Return the environment that was given, or else the one of this machine; UsageError when that is not one."""
+    """Return the environment that was given, or else this machine's default; UsageError without either."""
     name = repo.environments.default if option is None else option
     if option is None and not name:
         choices = ", ".join(repo.environments.by_name)

@@ -1,4 +1,4 @@
-"""Text on a terminal or in a pipe. Results go to stdout, everything about the way there to stderr.
+"""Text on a terminal or in a pipe. Results are written to stdout, everything about the way there to stderr.
 
 A fault is `error:` then `hint:`, lower case, no full stop. Colour only on a terminal, and never with NO_COLOR.
 """
@@ -14,7 +14,7 @@ RED, GREEN, CYAN, DIM = "31", "32", "36", "2"
 
 
 def say(line: str = "") -> None:
-    """Print one line of the result; at once, so that in a pipe, too, it stands where it was said."""
+    """Print one line of the result at once, so that the order is also right in a pipe."""
     print(line, flush=True)  # noqa: T201, this is the place
 
 
@@ -36,7 +36,7 @@ def doing(step: str, detail: str = "") -> None:
 
 @contextmanager
 def working(step: str, detail: str) -> Iterator[None]:
-    """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` tells of it."""
+    """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` reports it."""
     if not sys.stderr.isatty():
         yield
         return

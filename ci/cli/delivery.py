@@ -38,7 +38,7 @@ def planned(repo: Repo, name: str, options: Options) -> int:
 
 
 def status(repo: Repo, name: str) -> None:
-    """Show the current release and its replicas; NotRunningError when there are none."""
+    """Show the current release and its replicas; NotRunningError when it has none."""
     with engines.open(repo, name) as engine:
         replicas = engine.replicas()
         if not replicas:

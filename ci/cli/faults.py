@@ -29,7 +29,7 @@ def reported() -> Iterator[None]:
         console.error("interrupted", "run the same command again, it goes on from what is there")
         raise SystemExit(130) from None
     except BrokenPipeError:
-        os._exit(141)  # the reader is gone, and Python would complain once more while it flushes
+        os._exit(141)  # the reader has closed the pipe, and Python would complain once more while it flushes
     except Exception as error:
         if os.environ.get("LOCKSTEP_DEBUG"):
             raise

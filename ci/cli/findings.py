@@ -74,7 +74,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, times: Counter[str]) -> dict[str, Any]:
-    """Return one result; `times` counts those that only their line tells apart, for a line moves between runs."""
+    """Return one result; `times` counts those that differ only in their line, for a line moves between runs."""
     same = hashlib.sha256(f"{finding.rule}\n{finding.place}\n{finding.key}".encode()).hexdigest()[:16]
     times[same] += 1
     place = {"artifactLocation": {"uri": urllib.parse.quote(finding.path)}, "region": {"startLine": finding.line}}
