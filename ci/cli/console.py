@@ -1,4 +1,4 @@
-"""Text on a terminal or in a pipe. Results go to stdout, everything about the way there to stderr.
+"""Text on a terminal or in a pipe. Results are written to stdout, everything about the way there to stderr.
 
 A fault is `error:` then `hint:`, lower case, no full stop. Colour only on a terminal, and never with NO_COLOR.
 """
@@ -14,7 +14,7 @@ RED, GREEN, CYAN, DIM = "31", "32", "36", "2"
 
 
 def say(line: str = "") -> None:
-    """Print one line of the result; at once, so that in a pipe, too, it stands where it was said."""
+    """Print one line of the result at once, so that the order is also right in a pipe."""
     print(line, flush=True)  # noqa: T201, this is the place
 
 
@@ -24,28 +24,28 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
-def done(what: str, about: str = "") -> None:
+def done(step: str, detail: str = "") -> None:
     """Report one step as done."""
-    _note(_paint(GREEN, "✓", sys.stderr), what, about)
+    _note(_paint(GREEN, "✓", sys.stderr), step, detail)
 
 
-def doing(what: str, about: str = "") -> None:
+def doing(step: str, detail: str = "") -> None:
     """Report a step that takes a while as begun."""
-    _note(_paint(CYAN, "·", sys.stderr), what, about)
+    _note(_paint(CYAN, "·", sys.stderr), step, detail)
 
 
 @contextmanager
-def working(what: str, about: str) -> Iterator[None]:
-    """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` tells of it."""
+def working(step: str, detail: str) -> Iterator[None]:
+    """Show on a terminal, for as long as it takes, what is under way; elsewhere only `done` reports it."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console  # noqa: PLC0415, only a person who watches pays for it
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (SpinnerColumn(), TextColumn("{task.fields[what]:<9} [dim]{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.fields[step]:<9} [dim]{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(about, total=None, what=what)
+        progress.add_task(detail, total=None, step=step)
         yield
 
 
@@ -71,8 +71,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         say(_paint(DIM, line, sys.stdout) if number == 0 else line)
 
 
-def _note(mark: str, what: str, about: str) -> None:
-    print(f"{mark} {what:<9} {_paint(DIM, about, sys.stderr)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+def _note(mark: str, step: str, detail: str) -> None:
+    print(f"{mark} {step:<9} {_paint(DIM, detail, sys.stderr)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _paint(colour: str, text: str, stream: TextIO) -> str:

@@ -19,8 +19,8 @@ def deployed(deploy: Deploy) -> None:
     """Say what was delivered, and where to look."""
     if not deploy.verified:
         return
-    for one in deploy.deliveries:
-        console.say(f"{one.channel:<5}  {one.to:<22}  delivered in {one.seconds:.2f} s")
+    for delivery in deploy.deliveries:
+        console.say(f"{delivery.channel:<5}  {delivery.to:<22}  delivered in {delivery.seconds:.2f} s")
     plain = deploy.release.plain
     console.say()
     console.say(f"inbox   {plain['SMS_PROVIDER_URL']}/")
@@ -38,7 +38,7 @@ def planned(repo: Repo, name: str, options: Options) -> int:
 
 
 def status(repo: Repo, name: str) -> None:
-    """Show the current release and its replicas; NotRunningError when there are none."""
+    """Show the current release and its replicas; NotRunningError when it has none."""
     with engines.open(repo, name) as engine:
         replicas = engine.replicas()
         if not replicas:
@@ -46,14 +46,14 @@ def status(repo: Repo, name: str) -> None:
         history = engine.history()
         rows = [
             [
-                one.service,
-                str(one.release or "-"),
-                "ready" if engine.healthy(one) else one.state or "not ready",
-                str(one.pid),
-                one.address,
-                f"{time.time() - one.since:.0f} s",
+                replica.service,
+                str(replica.release or "-"),
+                "ready" if engine.healthy(replica) else replica.state or "not ready",
+                str(replica.pid),
+                replica.address,
+                f"{time.time() - replica.since:.0f} s",
             ]
-            for one in replicas
+            for replica in replicas
         ]
     if release := current(history):
         console.say(f"{name}: release {release.number}, {release.sha}, by {release.who} at {release.when}")
@@ -72,29 +72,29 @@ def history(repo: Repo, name: str) -> None:
         ["release", "image", "config", "result", "when", "who", "why"],
         [
             [
-                f"{one.number}{' *' if one is now else ''}",
-                one.sha,
-                one.config,
-                one.result or "not finished",
-                one.when,
-                one.who,
-                one.why,
+                f"{release.number}{' *' if release is now else ''}",
+                release.sha,
+                release.config,
+                release.result or "not finished",
+                release.when,
+                release.who,
+                release.why,
             ]
-            for one in reversed(past)
+            for release in reversed(past)
         ],
     )
 
 
 def drift(repo: Repo, name: str) -> int:
     """Show what was changed by hand, and what HEAD would change; return 1 when there is a hand edit."""
-    found = drifts.look(repo, name)
-    for line in found.by_hand:
+    report = drifts.look(repo, name)
+    for line in report.by_hand:
         console.say(f"{name}: {line}")
-    for line in found.behind:
+    for line in report.behind:
         console.say(f"HEAD differs: {line}")
-    if not found.by_hand:
-        console.say(f"{name}: no drift from release {found.release}")
-    return 1 if found.by_hand else 0
+    if not report.by_hand:
+        console.say(f"{name}: no drift from release {report.release}")
+    return 1 if report.by_hand else 0
 
 
 def once(repo: Repo, name: str, service: str, line: str) -> int:
@@ -108,6 +108,6 @@ def once(repo: Repo, name: str, service: str, line: str) -> int:
         if not line:
             raise errors.UsageError("no module to run", f"inv run --env={name} -- model.migrate")
         code, lines = engine.run(release, service, shlex.split(line))
-    for one in lines:
-        console.say(one)
+    for text in lines:
+        console.say(text)
     return code

@@ -29,13 +29,13 @@ def reported() -> Iterator[None]:
         console.error("interrupted", "run the same command again, it goes on from what is there")
         raise SystemExit(130) from None
     except BrokenPipeError:
-        os._exit(141)  # the reader is gone, and Python would complain once more while it flushes
+        os._exit(141)  # the reader has closed the pipe, and Python would complain once more while it flushes
     except Exception as error:
         if os.environ.get("LOCKSTEP_DEBUG"):
             raise
         # Only the kind and the place: the text of a foreign exception can hold a value.
-        what = f"a bug in lockstep, {type(error).__name__} at {_place(error)}"
-        console.error(what, "LOCKSTEP_DEBUG=1 shows more")
+        message = f"a bug in lockstep, {type(error).__name__} at {_place(error)}"
+        console.error(message, "LOCKSTEP_DEBUG=1 shows more")
         raise SystemExit(LockstepError.code) from None
     finally:
         command.observer = observer

@@ -14,14 +14,18 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-
 
 def text(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return three lines a finding (place, why, fix) and a last line that counts."""
-    lines = [f"{one.place}:{one.line}: {_named(one)}\n  {one.message}\n  hint: {one.hint}\n" for one in findings]
+    lines = []
+    for finding in findings:
+        level = "" if finding.level == ERROR else f"{finding.level}: "
+        name = f"{level}{finding.rule} {finding.key}".strip()
+        lines.append(f"{finding.place}:{finding.line}: {name}\n  {finding.message}\n  hint: {finding.hint}\n")
     return "".join([*lines, last_line(gate, rules, findings)])
 
 
 def as_json(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return one JSON object."""
-    found = [vars(one) for one in findings]
-    return json.dumps({"gate": gate, "rules": len(rules), "looked": findings.looked, "findings": found}, indent=1)
+    rows = [vars(finding) for finding in findings]
+    return json.dumps({"gate": gate, "rules": len(rules), "looked": findings.looked, "findings": rows}, indent=1)
 
 
 def sarif(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
@@ -29,7 +33,7 @@ def sarif(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     times: Counter[str] = Counter()
     run = {
         "tool": {"driver": {"name": f"lockstep {gate}", "rules": [_rule(rule) for rule in rules]}},
-        "results": [_result(one, times) for one in findings],
+        "results": [_result(finding, times) for finding in findings],
         "properties": {"looked": findings.looked},
     }
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
@@ -37,13 +41,17 @@ def sarif(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
 
 def github(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return annotations for a pull request on GitHub."""
-    lines = [f"::{one.level} {_place(one)}::{_escaped(_sentence(one))}\n" for one in findings]
+    lines = []
+    for finding in findings:
+        file, title = (_escaped(words, property_=True) for words in (finding.path, finding.rule))
+        place = f"file={file},line={finding.line},title={title}"
+        lines.append(f"::{finding.level} {place}::{_escaped(_sentence(finding))}\n")
     return "".join([*lines, last_line(gate, rules, findings)])
 
 
 def last_line(gate: str, rules: Sequence[Rule], findings: Findings) -> str:
     """Return the line that shows how much the gate looked at."""
-    looked = ", ".join(f"{count} {what}" for what, count in findings.looked.items())
+    looked = ", ".join(f"{count} {noun}" for noun, count in findings.looked.items())
     warnings = f", {findings.warnings} of them warnings" if findings.warnings else ""
     return f"{gate}: {len(findings)} findings{warnings}; looked at {looked}, with {len(rules)} rules"
 
@@ -65,33 +73,23 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(one: Finding, times: Counter[str]) -> dict[str, Any]:
-    """Return one result; `times` counts those that only their line tells apart, for a line moves between runs."""
-    same = hashlib.sha256(f"{one.rule}\n{one.place}\n{one.key}".encode()).hexdigest()[:16]
+def _result(finding: Finding, times: Counter[str]) -> dict[str, Any]:
+    """Return one result; `times` counts those that differ only in their line, for a line moves between runs."""
+    same = hashlib.sha256(f"{finding.rule}\n{finding.place}\n{finding.key}".encode()).hexdigest()[:16]
     times[same] += 1
-    place = {"artifactLocation": {"uri": urllib.parse.quote(one.path)}, "region": {"startLine": one.line}}
+    place = {"artifactLocation": {"uri": urllib.parse.quote(finding.path)}, "region": {"startLine": finding.line}}
     return {
-        "ruleId": one.rule,
-        "level": one.level,
-        "message": {"text": _sentence(one)},
+        "ruleId": finding.rule,
+        "level": finding.level,
+        "message": {"text": _sentence(finding)},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"primaryLocationLineHash": f"{same}:{times[same]}"},
     }
 
 
-def _named(one: Finding) -> str:
-    level = "" if one.level == ERROR else f"{one.level}: "
-    return f"{level}{one.rule} {one.key}".strip()
-
-
-def _sentence(one: Finding) -> str:
-    past = f"in {one.commit}: " if one.commit else ""
-    return past + f"{one.key} {one.message}; hint: {one.hint}".strip()
-
-
-def _place(one: Finding) -> str:
-    file, title = (_escaped(words, property_=True) for words in (one.path, one.rule))
-    return f"file={file},line={one.line},title={title}"
+def _sentence(finding: Finding) -> str:
+    past = f"in {finding.commit}: " if finding.commit else ""
+    return past + f"{finding.key} {finding.message}; hint: {finding.hint}".strip()
 
 
 def _escaped(words: str, *, property_: bool = False) -> str:

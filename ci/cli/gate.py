@@ -25,7 +25,7 @@ def parser(name: str) -> argparse.ArgumentParser:
 def run(
     name: str,
     rules: Sequence[Rule],
-    look: Callable[[Repo], Findings],
+    check: Callable[[Repo], Findings],
     arguments: argparse.Namespace,
     *,
     whole: bool = True,
@@ -35,11 +35,11 @@ def run(
     with reported():
         repo = Repo(Path(arguments.path).resolve())
         try:
-            findings = exceptions.apply(repo, rules, look(repo), datetime.now(UTC).date(), whole=whole)
+            findings = exceptions.apply(repo, rules, check(repo), datetime.now(UTC).date(), whole=whole)
         except LockstepError as error:
             raise GateError(str(error), error.hint, error.detail) from None
         except Exception as error:
-            where = f"a bug in the gate, {type(error).__name__}"
-            raise GateError(where, "nothing was checked; LOCKSTEP_DEBUG=1 shows more") from error
+            message = f"a bug in the gate, {type(error).__name__}"
+            raise GateError(message, "nothing was checked; LOCKSTEP_DEBUG=1 shows more") from error
         console.say(forms.FORMATS[arguments.format](name, every, findings))
         raise SystemExit(1 if len(findings) > findings.warnings else 0)

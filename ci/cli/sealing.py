@@ -72,15 +72,15 @@ def accepted(environment: str, keys: Sequence[str]) -> None:
     console.done("accepted", ", ".join(keys) or f"nothing, no proposal waits for {environment}")
 
 
-def overview(repo: Repo, it: Overview) -> None:
+def overview(repo: Repo, report: Overview) -> None:
     """Draw who can open what, what is still open, and where one lost identity would lose everything."""
-    console.table(("name", "recipient", "opens"), it.rows)
-    if it.exposed:
+    console.table(("name", "recipient", "opens"), report.rows)
+    if report.exposed:
         console.say()
-        _exposed(repo, it.exposed)
-    if it.alone:
+        _exposed(repo, report.exposed)
+    if report.alone:
         console.say(
-            f"\none recipient alone opens {', '.join(it.alone)}: add another, before that identity is lost"
+            f"\none recipient alone opens {', '.join(report.alone)}: add another, before that identity is lost"
         )
 
 

@@ -45,24 +45,22 @@ _SHAPE: dict[str, Any] = {
 }
 
 
-def apply(repo: Repo, rules: Sequence[Rule], found: Findings, today: date, *, whole: bool = True) -> Findings:
+def apply(repo: Repo, rules: Sequence[Rule], findings: Findings, today: date, *, whole: bool = True) -> Findings:
     """Take away what is excused, and add exceptions of these rules that are expired or excuse nothing.
 
     `whole` says that the gate looked at everything: only then is an exception known to be useless. One for a past
-    commit never is, for that lies in the range of one pull request and not of the next.
+    commit never is, for that is in the range of one pull request and not of the next.
     Raises GateError when the file cannot be read, for it might excuse what it should not.
     """
     ids = {rule.id for rule in rules}
-    listed = [one for one in _read(repo) if one["rule"] in ids]
-    live = [one for one in listed if one["expires"] >= today]
-    left = [one for one in found if not any(_excuses(exception, one) for exception in live)]
-    left += [_finding(EXPIRED, one, "is over") for one in listed if one["expires"] < today]
-    if whole:
-        useless = [
-            one for one in live if not PAST.match(one["place"]) and not any(_excuses(one, each) for each in found)
-        ]
-        left += [_finding(USELESS, one, "excuses nothing") for one in useless]
-    return Findings(left, found.looked)
+    listed = [exception for exception in _read(repo) if exception["rule"] in ids]
+    live = [exception for exception in listed if exception["expires"] >= today]
+    left = [problem for problem in findings if not any(_excuses(exception, problem) for exception in live)]
+    left += [_finding(EXPIRED, exception, "is over") for exception in listed if exception["expires"] < today]
+    for exception in live if whole else ():
+        if not PAST.match(exception["place"]) and not any(_excuses(exception, problem) for problem in findings):
+            left.append(_finding(USELESS, exception, "excuses nothing"))
+    return Findings(left, findings.looked)
 
 
 def _read(repo: Repo) -> list[dict[str, Any]]:
@@ -77,10 +75,10 @@ def _read(repo: Repo) -> list[dict[str, Any]]:
     return list(document["exceptions"])
 
 
-def _excuses(exception: dict[str, Any], one: Finding) -> bool:
-    same = exception["rule"] == one.rule and exception["place"] == one.place
-    return bool(same and exception.get("key", one.key) == one.key)
+def _excuses(exception: dict[str, Any], problem: Finding) -> bool:
+    same = exception["rule"] == problem.rule and exception["place"] == problem.place
+    return bool(same and exception.get("key", problem.key) == problem.key)
 
 
-def _finding(rule: Rule, exception: dict[str, Any], what: str) -> Finding:
-    return finding(rule, PLACE, f"the exception for {exception['place']} {what}", key=exception["rule"])
+def _finding(rule: Rule, exception: dict[str, Any], fault: str) -> Finding:
+    return finding(rule, PLACE, f"the exception for {exception['place']} {fault}", key=exception["rule"])

@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def commit(self) -> str:
-        """The commit of a finding of the past; of what is there now, nothing."""
+        """The commit of a finding of the past; empty for a finding of the present."""
         match = PAST.fullmatch(self.place)
         return match[1] if match else ""
 
@@ -61,10 +61,10 @@ class Finding:
 class Findings(list[Finding]):
     """The findings of one run, sorted and each once, and what was looked at: how many of what."""
 
-    def __init__(self, found: Iterable[Finding], looked: Mapping[str, int]) -> None:
-        super().__init__(sorted(set(found)))
+    def __init__(self, findings: Iterable[Finding], looked: Mapping[str, int]) -> None:
+        super().__init__(sorted(set(findings)))
         self.looked = dict(looked)
-        nothing = [what for what, count in self.looked.items() if count == 0]
+        nothing = [noun for noun, count in self.looked.items() if count == 0]
         if nothing or not looked:
             raise GateError(
                 f"there was nothing to look at: 0 {', 0 '.join(nothing) or 'of anything'}",
@@ -74,7 +74,7 @@ class Findings(list[Finding]):
     @property
     def warnings(self) -> int:
         """How many of them are warnings."""
-        return sum(one.level == WARNING for one in self)
+        return sum(finding.level == WARNING for finding in self)
 
     def __or__(self, other: "Findings") -> "Findings":
         """Return what both found, and all that both looked at."""
@@ -87,5 +87,5 @@ def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "
 
 
 def shown(words: str) -> str:
-    """Escape what is no visible character: a line end in a file's name must not look like another line of ours."""
+    """Escape what is not visible: a line end in a file's name must not look like another line of ours."""
     return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

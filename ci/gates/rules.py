@@ -45,7 +45,7 @@ def _cell(words: str) -> str:
 
 
 def _code(words: str) -> str:
-    """Write each line as code: only a bar means something to a table there."""
+    """Write each line as code: inside it only a bar means something to a table."""
     return "<br>".join(f"`{line.strip()}`" for line in words.replace("|", "\\|").split("\n"))
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from ci.ground import errors, files
 from ci.ground.repo import Repo
 
-Files = Mapping[Path, bytes | None]  # what each shall hold; None for one that shall go
+Files = Mapping[Path, bytes | None]  # what each shall hold; None for a file to delete
 
 
 @contextmanager
 def alone(repo: Repo) -> Iterator[None]:
-    """Keep others from changing sealed files in this checkout, and finish what one that was killed began."""
+    """Keep others from changing sealed files in this checkout, and finish a change that was interrupted."""
     folder = os.open(repo.root / "config", os.O_RDONLY)  # the kernel drops the lock however its holder ends
     try:
         try:
@@ -33,7 +33,7 @@ def alone(repo: Repo) -> Iterator[None]:
 
 
 def apply(repo: Repo, changes: Files) -> None:
-    """Put every file in its place. Only ciphertext and other public text: the journal holds it, too."""
+    """Put every file in its place. Only ciphertext and other public text: the journal also holds it."""
     if len(changes) > 1:
         plan = {
             str(path.relative_to(repo.root)): {"before": _sum(_read(path)), "after": _text(data)}
@@ -47,20 +47,20 @@ def apply(repo: Repo, changes: Files) -> None:
 
 
 def _finish(repo: Repo) -> None:
-    """Go through with the change that the journal holds; it may have been begun."""
+    """Complete the change that the journal holds; it may have been begun."""
     data = _read(_journal(repo))
     if data is None:
         return
     plan = {repo.root / path: step for path, step in json.loads(data).items()}
-    wanted = {path: _bytes(step["after"]) for path, step in plan.items()}
-    moved = [path for path, step in plan.items() if _sum(_read(path)) not in (step["before"], _sum(wanted[path]))]
+    states = {path: _bytes(step["after"]) for path, step in plan.items()}
+    moved = [path for path, step in plan.items() if _sum(_read(path)) not in (step["before"], _sum(states[path]))]
     if moved:
         raise errors.EditError(
             "a change was interrupted, and its files were changed since: it cannot be finished",
             f"see that they are as they should be, then: rm {_journal(repo).relative_to(repo.root)}",
             [str(path.relative_to(repo.root)) for path in moved],
         )
-    for path, after in wanted.items():
+    for path, after in states.items():
         _put(path, after)
     _journal(repo).unlink()
 

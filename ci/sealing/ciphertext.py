@@ -50,30 +50,30 @@ def updated(repo: Repo, name: str, data: bytes, values: Mapping[str, str | None]
         return copy.read_bytes()
 
 
-def synced(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
+def synced(repo: Repo, environment: str, data: bytes, rules: recipients.Rules, own: Secret) -> bytes:
     """Return a file for the rule's recipients with the data key that it has: its values stay as they are."""
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-        rules, file = Path(folder) / ".sops.yaml", Path(folder) / f"secrets/{environment}.enc.env"
-        rules.write_text(recipients.rules(who), encoding="utf-8")
+        config, file = Path(folder) / ".sops.yaml", Path(folder) / f"secrets/{environment}.enc.env"
+        config.write_text(recipients.rules(rules), encoding="utf-8")
         file.parent.mkdir()
         file.write_bytes(data)
-        sops.call(repo, sops.updatekeys(rules, file), identity=own, cwd=Path(folder))
-        return _checked(repo, environment, file.read_bytes(), who, own)
+        sops.call(repo, sops.updatekeys(config, file), identity=own, cwd=Path(folder))
+        return _checked(repo, environment, file.read_bytes(), rules, own)
 
 
-def resealed(repo: Repo, environment: str, text: Secret, who: recipients.Rules, own: Secret) -> bytes:
+def resealed(repo: Repo, environment: str, text: Secret, rules: recipients.Rules, own: Secret) -> bytes:
     """Return lines sealed with a new data key for the rule's recipients, which `own` must be among."""
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-        rules = Path(folder) / ".sops.yaml"
-        rules.write_text(recipients.rules(who), encoding="utf-8")
-        arguments = sops.encrypt(rules, f"secrets/{environment}.enc.env")
+        config = Path(folder) / ".sops.yaml"
+        config.write_text(recipients.rules(rules), encoding="utf-8")
+        arguments = sops.encrypt(config, f"secrets/{environment}.enc.env")
         data = sops.call(repo, arguments, text=text.reveal(), cwd=Path(folder)).encode()
-    return _checked(repo, environment, data, who, own)
+    return _checked(repo, environment, data, rules, own)
 
 
-def _checked(repo: Repo, environment: str, data: bytes, who: recipients.Rules, own: Secret) -> bytes:
+def _checked(repo: Repo, environment: str, data: bytes, rules: recipients.Rules, own: Secret) -> bytes:
     """Return the data, once it is for exactly those recipients and opens."""
-    if sorted(readers(data)) != sorted(one.key for one in who[environment]):
+    if sorted(readers(data)) != sorted(recipient.key for recipient in rules[environment]):
         raise errors.RecipientError(
             f"{environment} was not sealed for exactly its recipients, nothing was changed",
             "nox -s secrets says why",

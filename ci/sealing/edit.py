@@ -38,8 +38,8 @@ def encrypt(repo: Repo, name: str, text: str) -> list[str]:
     for key, value in values.items():
         check(repo, name, key, value)
     with change.alone(repo):
-        gone = dict.fromkeys(repo.schema.keys) | values
-        change.apply(repo, {**_settled(repo, name, gone), repo.sealed(name): seal(repo, name, values).encode()})
+        settled = _settled(repo, name, dict.fromkeys(repo.schema.keys) | values)
+        change.apply(repo, {**settled, repo.sealed(name): seal(repo, name, values).encode()})
     return list(values)
 
 
@@ -72,7 +72,7 @@ def editor(environ: Mapping[str, str] = os.environ) -> str:
 def edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     """Open the secrets in an editor, in memory only; return the keys that were set and those removed.
 
-    The file that the editor sees lies in a folder that the kernel keeps in memory; EditError where there is none.
+    The file that the editor sees is in a folder that the kernel keeps in memory; EditError without such a folder.
     """
     environment.known(repo, name)
     with change.alone(repo):
@@ -110,10 +110,10 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
         raise errors.BadValueError(f"no key {key} in the schema", hint)
     if not rules.secret:
         raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
-    if what := dotenv.dirt(value):
-        raise errors.DirtyValueError(f"the value of {key} {what}", "give the bare value, with nothing around it")
-    if what := rules.problem(value):
-        raise errors.BadValueError(f"the value of {key} {what}", f"a good one looks like {rules.meta['example']}")
+    if fault := dotenv.dirt(value):
+        raise errors.DirtyValueError(f"the value of {key} {fault}", "give the bare value, with nothing around it")
+    if fault := rules.problem(value):
+        raise errors.BadValueError(f"the value of {key} {fault}", f"a good one looks like {rules.meta['example']}")
 
 
 def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
@@ -128,7 +128,7 @@ def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.F
 
 
 def _settled(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
-    """Return the lists that these new values leave: of what somebody could read, and of what is not set yet."""
+    """Return the lists without these new values: what a removed recipient could read, and what is not set."""
     return {**exposed.settled(repo, name, values), **unset.settled(repo, name, values)}
 
 

@@ -38,7 +38,7 @@ def sealed(repo: Repo, name: str) -> dict[str, Secret]:
     """Decrypt an environment's sealed values in memory.
 
     Raises NotSealedError, NoIdentityError, WrongIdentityError, TamperedError, or ConfigurationError when what
-    was sealed is no clean env file.
+    was sealed is not a clean env file.
     """
     path = repo.sealed(name)
     if not path.exists():
@@ -57,27 +57,27 @@ def opened(repo: Repo, name: str) -> Environment:
     """Return the whole environment, every value checked; ConfigurationError names every problem, no value."""
     known(repo, name)
     environment = Environment(name, repo.schema, plain(repo, name), sealed(repo, name))
-    if found := problems(environment):
+    if faults := problems(environment):
         fix = f"inv set --env={name} --key=KEY for a secret, config/{name}.env for the rest"
-        raise errors.ConfigurationError(f"{name} does not fit the schema", fix, found)
+        raise errors.ConfigurationError(f"{name} does not fit the schema", fix, faults)
     return environment
 
 
 def problems(environment: Environment) -> list[str]:
     """Say, sorted and without a value, what does not fit: missing, extra, misplaced and refused values."""
-    found = []
+    faults = []
     values = {**{key: value.reveal() for key, value in environment.sealed.items()}, **environment.plain}
     for key in environment.schema.keys.values():
         if key.name not in values:
-            found += [f"{key.name} is missing"] if key.required else []
+            faults += [f"{key.name} is missing"] if key.required else []
         elif key.secret and key.name in environment.plain:
-            found.append(f"{key.name} is secret and stands in the plain file")
+            faults.append(f"{key.name} is secret and stands in the plain file")
         elif not key.secret and key.name in environment.sealed:
-            found.append(f"{key.name} is plain and stands in the sealed file")
-        elif what := key.problem(values[key.name]):
-            found.append(f"{key.name} {what}")
-    found += [f"{name} is not in the schema" for name in values if name not in environment.schema.keys]
-    return sorted(found)
+            faults.append(f"{key.name} is plain and stands in the sealed file")
+        elif fault := key.problem(values[key.name]):
+            faults.append(f"{key.name} {fault}")
+    faults += [f"{name} is not in the schema" for name in values if name not in environment.schema.keys]
+    return sorted(faults)
 
 
 def _read(path: Path) -> bytes:
@@ -90,8 +90,8 @@ def _read(path: Path) -> bytes:
 
 
 def _lines(path: Path, data: bytes) -> dict[str, str]:
-    values, found = dotenv.parse(data)
-    if found:
+    values, faults = dotenv.parse(data)
+    if faults:
         hint = "one KEY=value a line, LF at its end; no quotes, blanks or export around it"
-        raise errors.ConfigurationError(f"{path.name} cannot be read", hint, [str(problem) for problem in found])
+        raise errors.ConfigurationError(f"{path.name} cannot be read", hint, [str(problem) for problem in faults])
     return values

@@ -1,4 +1,4 @@
-"""config/exposed.yaml: the values that somebody could read who no longer may, until each has been changed."""
+"""config/exposed.yaml: the values that a removed recipient could read, until each has been changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -47,19 +47,19 @@ def read(repo: Repo) -> list[Exposed]:
         ) from None
 
 
-def added(repo: Repo, name: str, keys: Sequence[str], who: Recipient) -> change.Files:
-    """Return the list with all these values of an environment as known to somebody."""
+def added(repo: Repo, name: str, keys: Sequence[str], recipient: Recipient) -> change.Files:
+    """Return the list with all these values of an environment as known to a recipient."""
     today = datetime.now(UTC).date().isoformat()
     rows = read(repo)
-    known = {row.key for row in rows if (row.environment, row.recipient) == (name, who.key)}
-    new = [Exposed(name, key, today, who.key, who.name) for key in keys if key not in known]
+    known = {row.key for row in rows if (row.environment, row.recipient) == (name, recipient.key)}
+    new = [Exposed(name, key, today, recipient.key, recipient.name) for key in keys if key not in known]
     return _file(repo, [*rows, *new])
 
 
 def settled(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:
-    """Return the list without those of the values that are new; None stands for one that goes.
+    """Return the list without those of the values that are new; None is a value that is removed.
 
-    What was there before must be opened for that; where it cannot be, nothing leaves the list.
+    The sealed file must be opened for that; where it cannot be, nothing leaves the list.
     """
     rows = read(repo)
     if not any(row.environment == name and row.key in values for row in rows):

@@ -24,11 +24,11 @@ def path(
 def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.environ) -> Secret:
     """Return the identity that opens an environment: from LOCKSTEP_IDENTITY, else from its file.
 
-    Raises NoIdentityError when there is neither, or when others may read the file.
+    Raises NoIdentityError when both are missing, or when others may read the file.
     """
     file = path(repo, environment, environ=environ)
-    if not repo.environments.outside_git(environment) and (given := environ.get(VARIABLE)):
-        return Secret(given)
+    if not repo.environments.outside_git(environment) and (value := environ.get(VARIABLE)):
+        return Secret(value)
     try:
         if file.stat().st_mode & 0o077:
             raise errors.NoIdentityError(f"others may read {file}", f"chmod 600 {file}")
@@ -41,7 +41,7 @@ def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.enviro
 
 
 def make(repo: Repo, file: Path, *, post_quantum: bool = False) -> str:
-    """Make an identity in a new file, mode 0600, and return its recipient; never over one that is there."""
+    """Make an identity in a new file, mode 0600, and return its recipient; never over an existing file."""
     flags = ["-pq"] if post_quantum else []
     result = command.attempt([repo.tool("age-keygen"), *flags])
     if result.code:

@@ -29,7 +29,7 @@ class Report:
 def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> Report:
     """Make the repository the user's own, under a project's name or its folder's, and return what was made.
 
-    An identity per environment, outside the repository and never over one that is there; .sops.yaml; every value
+    An identity per environment, outside the repository and never over an existing file; .sops.yaml; every value
     that can be generated; the others from `ask`; an exception for each that is left for later. The files of the
     repository change at the very end, all of them, and the project's name last: a run that failed is simply run
     again.
@@ -55,16 +55,16 @@ def own_values(repo: Repo, name: str) -> None:
     if repo.sealed(name).exists():
         return
     file = identity.path(repo, name)
-    who = identity.recipient(repo, identity.at_hand(repo, name)) if file.exists() else identity.make(repo, file)
+    own = identity.recipient(repo, identity.at_hand(repo, name)) if file.exists() else identity.make(repo, file)
     values = _values(repo, name, lambda _name, _key: "", Report(name))
-    write(repo, repo.state_of(name), {name: who}, {name: values})
+    write(repo, repo.state_of(name), {name: own}, {name: values})
 
 
 def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, Mapping[str, str]]) -> None:
     """Write .sops.yaml and the sealed files into a vault: all are made before the first is put in place."""
     rules = vault / ".sops.yaml"
     before = rules.read_bytes() if rules.exists() else None
-    files.replace(rules, recipients.rules({name: [recipients.Recipient(who)] for name, who in own.items()}))
+    files.replace(rules, recipients.rules({name: [recipients.Recipient(key)] for name, key in own.items()}))
     try:
         ciphertext = {name: edit.seal(repo, name, values, vault) for name, values in sealed.items()}
     except BaseException:
@@ -82,9 +82,9 @@ def generate(template: str) -> str:
 def answers(repo: Repo, text: str) -> Ask:
     """Return what answers from `environment.KEY=value` lines; DirtyValueError names every line that is wrong."""
     values, problems = given(text)
-    wanted = {(name, key.name) for name in repo.environments.by_name for key in repo.schema.secrets()}
+    pairs = {(name, key.name) for name in repo.environments.by_name for key in repo.schema.secrets()}
     problems += [
-        f"{name}.{key} is no secret of an environment" for name, key in values if (name, key) not in wanted
+        f"{name}.{key} is no secret of an environment" for name, key in values if (name, key) not in pairs
     ]
     if problems:
         hint = "environment.KEY=value"
@@ -103,8 +103,8 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
         if not equals or not dot:
             problems.append(f"line {number}: is not environment.KEY=value")
             continue
-        if what := dotenv.dirt(value):
-            problems.append(f"line {number}: the value {what}")
+        if fault := dotenv.dirt(value):
+            problems.append(f"line {number}: the value {fault}")
         values[environment, key] = value
     return values, problems
 

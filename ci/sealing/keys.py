@@ -14,23 +14,23 @@ from runtime import Secret
 def begin(repo: Repo, environment: str) -> Path:
     """Make a new identity, let it open the environment beside the old one, and return its file.
 
-    Run again, it goes on with the one that is there.
+    Run again, it continues with the identity that exists.
     """
-    there = recipients.of(repo, recipients.read(repo), environment)
-    own = identity.recipient(repo, members.opener(repo, environment, there)).split()
-    old = next((one for one in there if one.key in own), None)
+    group = recipients.of(repo, recipients.read(repo), environment)
+    own = identity.recipient(repo, members.opener(repo, environment, group)).split()
+    old = next((recipient for recipient in group if recipient.key in own), None)
     if old is None:
         raise errors.WrongIdentityError(
             f"the identity at hand is no recipient of {environment}", "inv recipients.list shows who is"
         )
     path = following(repo, environment)
-    made = not path.exists()
-    new = identity.make(repo, path, post_quantum=old.post_quantum) if made else _recipient(repo, path)
+    is_new = not path.exists()
+    new = identity.make(repo, path, post_quantum=old.post_quantum) if is_new else _recipient(repo, path)
     try:
-        if new not in [one.key for one in there]:
+        if new not in [recipient.key for recipient in group]:
             members.add(repo, environment, new, f"{old.name} new".strip())
     except BaseException:
-        if made:
+        if is_new:
             path.unlink()
         raise
     return path
@@ -39,8 +39,8 @@ def begin(repo: Repo, environment: str) -> Path:
 def finish(repo: Repo, environment: str) -> Recipient | None:
     """Take the environment from the old identity, with a new data key, once the new one has opened every file.
 
-    The new identity goes where the old one was; the old one is kept beside it, for what is in older commits.
-    Returns the recipient that went; None when an earlier run got that far.
+    The new identity takes the place of the old one, which is kept beside it, for what is in older commits.
+    Returns the recipient that was removed; None when an earlier run removed it.
     """
     path = following(repo, environment)
     if not path.exists():
@@ -48,18 +48,21 @@ def finish(repo: Repo, environment: str) -> Recipient | None:
     new, own = _recipient(repo, path), Secret(path.read_text(encoding="utf-8"))
     with change.alone(repo):
         rules = recipients.read(repo)
-        there = recipients.of(repo, rules, environment)
-        if new not in [one.key for one in there]:
+        group = recipients.of(repo, rules, environment)
+        if new not in [recipient.key for recipient in group]:
             raise errors.RecipientError(
                 f"the identity in {path} is no recipient of {environment}",
                 f"inv keys.rotate --env={environment} makes it one",
             )
-        old = next((one for one in there if one.key in _at_hand(repo, environment) and one.key != new), None)
+        own_keys = [key for key in _at_hand(repo, environment) if key != new]
+        old = next((recipient for recipient in group if recipient.key in own_keys), None)
         if old is not None:
             for file in proposal.sealed_files(repo, environment):
                 ciphertext.opened(repo, file.name, file.read_bytes(), own)
             rules[environment] = [
-                replace(one, name=old.name) if one.key == new else one for one in there if one != old
+                replace(recipient, name=old.name) if recipient.key == new else recipient
+                for recipient in group
+                if recipient != old
             ]
             change.apply(repo, members.rekeyed(repo, environment, rules, own)[0])
     _settle(repo, environment, path)
@@ -67,7 +70,7 @@ def finish(repo: Repo, environment: str) -> Recipient | None:
 
 
 def following(repo: Repo, environment: str) -> Path:
-    """Return where the new identity is until the old one has gone."""
+    """Return where the new identity is until the old one has been removed."""
     return identity.path(repo, environment).with_name(f"{environment}.next.agekey")
 
 
@@ -81,12 +84,12 @@ def _settle(repo: Repo, environment: str, path: Path) -> None:
 
 def _at_hand(repo: Repo, environment: str) -> list[str]:
     """Return the recipients of the identities that this user has: the one in use, and the one in its file."""
-    found = []
+    keys = []
     with suppress(errors.NoIdentityError):
-        found += identity.recipient(repo, identity.at_hand(repo, environment)).split()
+        keys += identity.recipient(repo, identity.at_hand(repo, environment)).split()
     with suppress(FileNotFoundError):
-        found += _recipient(repo, identity.path(repo, environment)).split()
-    return found
+        keys += _recipient(repo, identity.path(repo, environment)).split()
+    return keys
 
 
 def _recipient(repo: Repo, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Who can open what: everybody in one table, somebody more, somebody less."""
+"""Who can open what: all recipients in one table, one added, one removed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from runtime import Secret
 
 @dataclass(frozen=True)
 class Overview:
-    """Each recipient with the environments that it opens, what is still open, and who is alone."""
+    """Each recipient with the environments that it opens, what is still open, and which have one recipient."""
 
     rows: list[tuple[str, str, str]]
     exposed: list[Exposed]
@@ -28,57 +28,62 @@ def overview(repo: Repo, environment: str = "") -> Overview:
     shown = [name for name in repo.environments.in_git if environment in ("", name)]
     opens: dict[Recipient, list[str]] = {}
     for name in shown:
-        ruled, found = rules.get(name, []), _readers(repo, name)
-        for one in ruled:
-            opens.setdefault(one, []).append(name if one.key in found else f"{name} (in .sops.yaml alone)")
-        for key in found:
-            if key not in [one.key for one in ruled]:
+        path, ruled = repo.sealed(name), rules.get(name, [])
+        readers = ciphertext.readers(path.read_bytes()) if path.exists() else []
+        for recipient in ruled:
+            place = name if recipient.key in readers else f"{name} (in .sops.yaml alone)"
+            opens.setdefault(recipient, []).append(place)
+        for key in readers:
+            if key not in [recipient.key for recipient in ruled]:
                 opens.setdefault(Recipient(key), []).append(f"{name} (in the file alone)")
-    rows = [(one.name or "-", f"{one.key[:16]}…", ", ".join(names)) for one, names in opens.items()]
-    open_ = [one for one in exposed.read(repo) if one.environment in shown]
+    rows = [
+        (recipient.name or "-", f"{recipient.key[:16]}…", ", ".join(names)) for recipient, names in opens.items()
+    ]
+    open_ = [row for row in exposed.read(repo) if row.environment in shown]
     return Overview(rows, open_, [name for name in shown if len(rules.get(name, [])) == 1])
 
 
 def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
-    """Let somebody open an environment: rule and files, all or none; the values keep their ciphertext."""
+    """Let a recipient open an environment: rule and files, all or none; the values keep their ciphertext."""
     with change.alone(repo):
         rules = recipients.read(repo)
-        there, one = recipients.of(repo, rules, environment), Recipient(key, name)
-        recipients.check(repo, one, there)
-        listed = next((other for other in there if other.key == key), None)
+        group, recipient = recipients.of(repo, rules, environment), Recipient(key, name)
+        recipients.check(repo, recipient, group)
+        listed = next((other for other in group if other.key == key), None)
         if listed is None:
-            rules[environment] = [*there, one]
+            rules[environment] = [*group, recipient]
         elif all(
             key in ciphertext.readers(path.read_bytes()) for path in proposal.sealed_files(repo, environment)
         ):
             raise errors.RecipientError(
                 f"{listed} opens {environment} already", "inv recipients.list shows who does"
             )
-        own = opener(repo, environment, there)
+        own = opener(repo, environment, group)
         changes = {
             path: ciphertext.synced(repo, environment, path.read_bytes(), rules, own)
             for path in proposal.sealed_files(repo, environment)
         }
         change.apply(repo, {**changes, recipients.path(repo): recipients.changed(repo, rules)})
-    return listed or one
+    return listed or recipient
 
 
 def remove(repo: Repo, environment: str, key: str = "", name: str = "") -> tuple[Recipient, list[Exposed]]:
-    """Take an environment from somebody: rule, files with a new data key, and the list of what they could read.
+    """Take an environment from a recipient: rule, files with a new data key, and the list of what they could read.
 
-    It needs the identity of somebody who stays, for that is the proof that somebody can open the new files.
+    It needs the identity of a recipient who stays: that proves that the new files can be opened.
     """
     with change.alone(repo):
         rules = recipients.read(repo)
-        there = recipients.of(repo, rules, environment)
-        gone = recipients.find(there, key, name)
-        rules[environment] = [one for one in there if one != gone]
-        _may_go(repo, environment, gone, rules[environment])
-        own = opener(repo, environment, there)
-        _stays(repo, own, gone)
+        group = recipients.of(repo, rules, environment)
+        recipient = recipients.find(group, key, name)
+        rules[environment] = [other for other in group if other != recipient]
+        _may_go(repo, environment, recipient, rules[environment])
+        own = opener(repo, environment, group)
+        _stays(repo, own, recipient)
         changes, keys = rekeyed(repo, environment, rules, own)
-        change.apply(repo, {**changes, **exposed.added(repo, environment, keys, gone)})
-    return gone, [one for one in exposed.read(repo) if (one.environment, one.recipient) == (environment, gone.key)]
+        change.apply(repo, {**changes, **exposed.added(repo, environment, keys, recipient)})
+    known = (environment, recipient.key)
+    return recipient, [row for row in exposed.read(repo) if (row.environment, row.recipient) == known]
 
 
 def rekeyed(
@@ -94,22 +99,22 @@ def rekeyed(
     return changes, keys
 
 
-def opener(repo: Repo, environment: str, who: list[Recipient]) -> Secret:
-    """Return the identity at hand; where there is none and one recipient alone, say what that can mean."""
+def opener(repo: Repo, environment: str, group: list[Recipient]) -> Secret:
+    """Return the identity at hand; without one and with a single recipient, say what that can mean."""
     try:
         return identity.at_hand(repo, environment)
     except errors.NoIdentityError as error:
-        if len(who) > 1:
+        if len(group) > 1:
             raise
         raise errors.NoIdentityError(
-            f"{error}, and {environment} has one recipient: {who[0]}",
+            f"{error}, and {environment} has one recipient: {group[0]}",
             f"{error.hint}; or start anew, as above",
             lost(repo, environment),
         ) from None
 
 
 def lost(repo: Repo, environment: str) -> list[str]:
-    """Return what to do when the only identity of an environment is lost: its values cannot be had back."""
+    """Return what to do when the only identity of an environment is lost: its values cannot be recovered."""
     file = identity.path(repo, environment)
     return [
         "if that identity is lost, so is every value that was sealed for it alone; start anew:",
@@ -120,28 +125,23 @@ def lost(repo: Repo, environment: str) -> list[str]:
     ]
 
 
-def _readers(repo: Repo, environment: str) -> list[str]:
-    path = repo.sealed(environment)
-    return ciphertext.readers(path.read_bytes()) if path.exists() else []
-
-
-def _may_go(repo: Repo, environment: str, gone: Recipient, rest: list[Recipient]) -> None:
+def _may_go(repo: Repo, environment: str, recipient: Recipient, rest: list[Recipient]) -> None:
     if not rest:
         raise errors.RecipientError(
-            f"{gone} is the last recipient of {environment}, without it nobody could ever open it again",
+            f"{recipient} is the last recipient of {environment}, without it nobody could ever open it again",
             f"add another one first: inv recipients.add --env={environment} --recipient=age1…",
         )
     if waiting := proposal.files(repo, environment):
         raise errors.RecipientError(
-            f"{gone} can read proposals that wait for {environment}",
+            f"{recipient} can read proposals that wait for {environment}",
             f"inv accept --env={environment} first, or delete them",
             [str(path.relative_to(repo.root)) for path in waiting],
         )
 
 
-def _stays(repo: Repo, own: Secret, gone: Recipient) -> None:
-    if identity.recipient(repo, own).split() == [gone.key]:
+def _stays(repo: Repo, own: Secret, recipient: Recipient) -> None:
+    if identity.recipient(repo, own).split() == [recipient.key]:
         raise errors.RecipientError(
-            f"{gone} is the identity at hand, and nobody else has shown that they can open the files",
+            f"{recipient} is the identity at hand, and nobody else has shown that they can open the files",
             f"let another recipient run it, or give their identity in {identity.VARIABLE}",
         )

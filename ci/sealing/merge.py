@@ -1,7 +1,7 @@
 """`python -m ci.sealing.merge BASE OURS THEIRS PATH`: git's merge driver for sealed files.
 
-Values meet in memory, and only ciphertext is written. Nobody can open the result who cannot open our side by the
-.sops.yaml that lies in the folder, for whoever made the other side may have put a reader into the file.
+Values are merged in memory, and only ciphertext is written. Only the recipients that may open our side by the
+folder's .sops.yaml can open the result, for the author of the other side may have put a reader into the file.
 """
 
 import re
@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ci.ground import command, dotenv, errors, files, repo
+from ci.ground import command, dotenv, errors, files
+from ci.ground import repo as ground
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity, recipients
 from runtime import Secret
@@ -20,14 +21,14 @@ _SEALED = re.compile(r"secrets/([a-z][a-z0-9-]*)\.enc\.env")
 Values = Mapping[str, str]
 
 
-def install(it: Repo) -> None:
-    """Tell git how to merge sealed files here; nothing where there is no git."""
+def install(repo: Repo) -> None:
+    """Configure git to merge sealed files here; does nothing outside a git checkout."""
     words = f"{shlex.quote(sys.executable)} -m ci.sealing.merge %O %A %B %P"
     for key, value in (("name", "sealed files, opened in memory"), ("driver", words)):
-        command.attempt(["git", "-C", it.root, "config", f"merge.{DRIVER}.{key}", value])
+        command.attempt(["git", "-C", repo.root, "config", f"merge.{DRIVER}.{key}", value])
 
 
-def merge(it: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
+def merge(repo: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
     """Write the merged file in place of ours.
 
     MergeError when people have to decide: then ours stays where both sides changed the same key, and the rest is
@@ -36,24 +37,24 @@ def merge(it: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
     match = _SEALED.fullmatch(name)
     if match is None:
         raise errors.UsageError(f"{name} is no sealed file", "this is git's to call, as .gitattributes says")
-    environment, who = match[1], recipients.read(it)
-    ruled = recipients.of(it, who, environment)
-    own = identity.at_hand(it, environment)
+    environment, rules = match[1], recipients.read(repo)
+    ruled = recipients.of(repo, rules, environment)
+    own = identity.at_hand(repo, environment)
     data = [path.read_bytes() for path in (base, ours, theirs)]
-    texts = [_values(it, name, one, own) for one in data]
+    texts = [_values(repo, name, version, own) for version in data]
     merged, conflicts = three_way(*texts)
-    before, _, other = readers = [set(ciphertext.readers(one)) for one in data]
-    who[environment] = [one for one in ruled if one.key not in before - other]
-    same = all(one == {each.key for each in ruled} for one in readers) and not _rekeyed(
+    before, _, other = readers = [set(ciphertext.readers(version)) for version in data]
+    rules[environment] = [recipient for recipient in ruled if recipient.key not in before - other]
+    same = all(keys == {recipient.key for recipient in ruled} for keys in readers) and not _rekeyed(
         data[0], data[2], texts[0], texts[2]
     )
     if same:
         changes = {key: merged.get(key) for key in {**texts[1], **merged} if merged.get(key) != texts[1].get(key)}
-        result = ciphertext.updated(it, name, data[1], changes, own)
+        result = ciphertext.updated(repo, name, data[1], changes, own)
     else:
-        result = ciphertext.resealed(it, environment, Secret(dotenv.render(merged)), who, own)
+        result = ciphertext.resealed(repo, environment, Secret(dotenv.render(merged)), rules, own)
     files.replace(ours, result)
-    _decide(environment, conflicts, sorted(other - before - {one.key for one in ruled}))
+    _decide(environment, conflicts, sorted(other - before - {recipient.key for recipient in ruled}))
 
 
 def three_way(base: Values, ours: Values, theirs: Values) -> tuple[dict[str, str], list[str]]:
@@ -70,7 +71,7 @@ def three_way(base: Values, ours: Values, theirs: Values) -> tuple[dict[str, str
 
 
 def _rekeyed(base: bytes, theirs: bytes, old: Values, new: Values) -> bool:
-    """Whether theirs has another data key: what is as it was is sealed anew. Ours is never sealed with theirs."""
+    """Whether theirs has another data key: an unchanged value was sealed again. Ours never gets theirs."""
     before, after = _lines(base), _lines(theirs)
     return any(before[key] != after[key] for key in old if key in new and old[key] == new[key])
 
@@ -79,11 +80,11 @@ def _lines(data: bytes) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in data.decode().split("\n"))}
 
 
-def _values(it: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
-    """Return a version's values; none of one that is not there, as the base of a file that both sides made."""
+def _values(repo: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
+    """Return a version's values; an empty version, as the base of a file that both sides made, has none."""
     if not data:
         return {}
-    values, problems = dotenv.parse(ciphertext.opened(it, name, data, own).reveal().encode())
+    values, problems = dotenv.parse(ciphertext.opened(repo, name, data, own).reveal().encode())
     if problems:
         raise errors.NotSealedError(
             f"a version of {name} is no clean env file", "inv decrypt shows it", list(map(str, problems))
@@ -94,9 +95,9 @@ def _values(it: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
 def _decide(environment: str, keys: list[str], new: list[str]) -> None:
     """Raise MergeError when something is left to people."""
     undecided = [f"{key} was changed on both sides; ours is in the file" for key in keys]
-    undecided += [f"theirs lets {one} open it, .sops.yaml here does not; it was left out" for one in new]
+    undecided += [f"theirs lets {reader} open it, .sops.yaml here does not; it was left out" for reader in new]
     fixes = [f"inv set --env={environment} --key={key} (unless ours is right)" for key in keys]
-    fixes += [f"inv recipients.add --env={environment} --recipient={one} (if you trust it)" for one in new]
+    fixes += [f"inv recipients.add --env={environment} --recipient={reader} (if you trust it)" for reader in new]
     if undecided:
         raise errors.MergeError(
             f"secrets/{environment}.enc.env is merged but for what people must decide",
@@ -112,7 +113,7 @@ def main() -> None:
 
     base, ours, theirs, name = sys.argv[1:5]
     with cli.reported():
-        merge(repo.here(), Path(base), Path(ours), Path(theirs), name)
+        merge(ground.here(), Path(base), Path(ours), Path(theirs), name)
         console.done("merged", f"{name}, in memory")
 
 

@@ -1,4 +1,4 @@
-"""A value from somebody who cannot open the environment: sealed into a small file, merged by somebody who can."""
+"""A value from a person who cannot open the environment: sealed into a small file, merged by a person who can."""
 
 import re
 import secrets
@@ -57,7 +57,7 @@ def accept(repo: Repo, environment: str) -> list[str]:
 
 
 def _opened(repo: Repo, environment: str, path: Path, own: Secret) -> tuple[str, Secret]:
-    """Return a proposal's key and value; it must hold what its name tells, and a good value."""
+    """Return a proposal's key and value; it must hold the key that its name has, and a good value."""
     named = _NAME.fullmatch(path.name)
     text = ciphertext.opened(repo, path.name, path.read_bytes(), own)
     values, problems = dotenv.parse(text.reveal().encode())

@@ -1,4 +1,4 @@
-""".sops.yaml: one anchored rule per environment, with that environment's recipients and nobody else's."""
+""".sops.yaml: one anchored rule per environment, with the recipients of that environment only."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[^\W_][\w .,@+'-]{0,59}")
 
 @dataclass(frozen=True)
 class Recipient:
-    """The public half of an identity, and the name that stands beside it."""
+    """The public half of an identity, and the name beside it."""
 
     key: str
     name: str = ""
@@ -42,7 +42,7 @@ Rules = dict[str, list[Recipient]]  # by environment, in the file's order
 
 
 def path(repo: Repo) -> Path:
-    """Return where the rules stand."""
+    """Return where the rules are."""
     return repo.root / ".sops.yaml"
 
 
@@ -61,7 +61,7 @@ def read(repo: Repo) -> Rules:
 
 
 def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
-    """Return an environment's recipients; UsageError when it is none that is sealed for recipients."""
+    """Return an environment's recipients; UsageError when it is not sealed for recipients."""
     shared = repo.environments.in_git
     if environment not in shared:
         raise errors.UsageError(
@@ -73,56 +73,62 @@ def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
     return rules[environment]
 
 
-def check(repo: Repo, one: Recipient, others: Sequence[Recipient]) -> None:
+def check(repo: Repo, recipient: Recipient, others: Sequence[Recipient]) -> None:
     """Raise RecipientError unless it is a good recipient and no weaker nor stronger than the others."""
-    if not _KEY.fullmatch(one.key) or command.attempt([repo.tool("age"), "-r", one.key], input=b"0").code:
+    key = recipient.key
+    if not _KEY.fullmatch(key) or command.attempt([repo.tool("age"), "-r", key], input=b"0").code:
         raise errors.RecipientError(
             "that is no recipient of age's own kinds",
             "they run age-keygen, and send the line that begins with age1",
         )
-    if one.name and not _NAME.fullmatch(one.name):
+    if recipient.name and not _NAME.fullmatch(recipient.name):
         raise errors.RecipientError(
             "that is no name for a recipient", "letters, digits, blanks and .,@+'-: --name=Anna"
         )
-    if any(other.post_quantum != one.post_quantum for other in others):
-        kind = "age-keygen" if one.post_quantum else "age-keygen -pq"
+    if any(other.post_quantum != recipient.post_quantum for other in others):
+        kind = "age-keygen" if recipient.post_quantum else "age-keygen -pq"
         raise errors.RecipientError(
             "it is of another kind than the other recipients, the file would be as weak as the weakest",
             f"have them make one of the same kind: {kind}",
         )
-    if one.name and any(other.name == one.name and other.key != one.key for other in others):
+    if recipient.name and any(other.name == recipient.name and other.key != key for other in others):
         raise errors.RecipientError(
-            f"{one.name} is there with another key", "take another name, or remove that one"
+            f"{recipient.name} is there with another key", "take another name, or remove that one"
         )
 
 
-def find(who: Sequence[Recipient], key: str, name: str) -> Recipient:
-    """Return the one recipient that a key's beginning or a name tells."""
+def find(group: Sequence[Recipient], key: str, name: str) -> Recipient:
+    """Return the one recipient that the beginning of a key or a name identifies."""
     if not key and not name:
         raise errors.UsageError(
             "no recipient given", "--recipient=age1… or --name=…, as inv recipients.list shows"
         )
-    found = [one for one in who if (key and one.key.startswith(key.rstrip("…"))) or (name and one.name == name)]
-    if len(found) != 1:
+    matches = [
+        recipient
+        for recipient in group
+        if (key and recipient.key.startswith(key.rstrip("…"))) or (name and recipient.name == name)
+    ]
+    if len(matches) != 1:
         raise errors.RecipientError(
-            f"{len(found) or 'none'} of the recipients is called so",
+            f"{len(matches) or 'none'} of the recipients is called so",
             "inv recipients.list shows them",
-            list(map(str, who)),
+            list(map(str, group)),
         )
-    return found[0]
+    return matches[0]
 
 
 def rules(recipients: Mapping[str, Sequence[Recipient]], header: str = HEADER) -> str:
     """Return .sops.yaml for these recipients by environment."""
-    return header + "".join(
-        f"  - path_regex: ^{re.escape(f'secrets/{environment}.enc.env')}$\n"
-        "    age:\n" + "".join(f"      - {one.key}{f'  # {one.name}' if one.name else ''}\n" for one in who)
-        for environment, who in recipients.items()
-    )
+    text = header
+    for environment, group in recipients.items():
+        text += f"  - path_regex: ^{re.escape(f'secrets/{environment}.enc.env')}$\n    age:\n"
+        for recipient in group:
+            text += f"      - {recipient.key}{f'  # {recipient.name}' if recipient.name else ''}\n"
+    return text
 
 
 def changed(repo: Repo, recipients: Mapping[str, Sequence[Recipient]]) -> bytes:
-    """Return .sops.yaml for other recipients; what stands above its rules stays."""
+    """Return .sops.yaml for other recipients; the text above its rules stays."""
     head, _, _ = path(repo).read_text(encoding="utf-8").partition("creation_rules:")
     return rules(recipients, f"{head}creation_rules:\n").encode()
 

@@ -26,22 +26,20 @@ __all__ = ["RULES", "check", "check_commits", "check_folder", "check_image", "ch
 def check(repo: Repo) -> Findings:
     """Look at the whole history: all objects and references, from a bare mirror clone in a temp folder."""
     source = opened(repo.root)
-    wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
+    commits = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         # --shared copies no object: nothing of the history, not even packed, is written anywhere.
         source("clone", "--quiet", "--mirror", "--shared", str(source.root), folder)
         git = Git(Path(folder))
         git("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
-        found = objects.places(git, wanted)
-        every = (
-            git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)").decode().split()
-        )
+        places = objects.places(git, commits)
+        ids = git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)").decode().split()
         look, feed = Look.of(repo), Feed()
         for line in git("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace").splitlines():
             name, _, ref = line.partition(" ")
-            found.names.setdefault(ref, name)
-        seen = objects.look_at(git, look, every, found, feed)
-    return _findings(look, found, seen, wanted, "the repository is broken: clone it again")
+            places.names.setdefault(ref, name)
+        totals = objects.look_at(git, look, ids, places, feed)
+    return _findings(look, places, totals, commits, "the repository is broken: clone it again")
 
 
 def check_commits(repo: Repo, base: str) -> Findings:
@@ -52,44 +50,44 @@ def check_commits(repo: Repo, base: str) -> Findings:
         for end in ("HEAD", base)
     ]
     span = (ends[0], f"^{ends[1]}")
-    wanted = git("rev-list", "--topo-order", "--reverse", *span).decode().split()
+    commits = git("rev-list", "--topo-order", "--reverse", *span).decode().split()
     listed = git("rev-list", "--objects", "--no-object-names", *span).decode().split()
-    found, look, feed = objects.places(git, wanted), Look.of(repo), Feed()
+    places, look, feed = objects.places(git, commits), Look.of(repo), Feed()
     branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
-    found.names.setdefault(branch, ends[0])
-    seen = objects.look_at(git, look, listed, found, feed)
-    return _findings(look, found, seen, wanted, "fetch the base and try again")
+    places.names.setdefault(branch, ends[0])
+    totals = objects.look_at(git, look, listed, places, feed)
+    return _findings(look, places, totals, commits, "fetch the base and try again")
 
 
 def check_staged(repo: Repo) -> Findings:
-    """Look at the staged files, whole, wherever in the checkout one stands."""
+    """Look at the staged files, whole, from any folder of the checkout."""
     # `git commit -a` and `git commit FILE` stage into an index of their own and name it to the hook.
     index = os.environ.get("GIT_INDEX_FILE")
     git = opened(repo.root, {"GIT_INDEX_FILE": str(Path(index).absolute())} if index else None)
-    every = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
+    entries = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
     listing = git(
         *("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=d"),
         *("--no-ext-diff", "--no-textconv", "--no-relative", "--ignore-submodules=none"),
     )
     words = listing.split(b"\0")[:-1]
     staged = {
-        path.decode(errors="surrogateescape"): about.split(b" ")[3].decode()
-        for about, path in zip(words[::2], words[1::2], strict=True)
-        if about.split(b" ")[1] != b"160000"
+        path.decode(errors="surrogateescape"): entry.split(b" ")[3].decode()
+        for entry, path in zip(words[::2], words[1::2], strict=True)
+        if entry.split(b" ")[1] != b"160000"
     }
     look, feed = Look.of(repo), Feed()
-    found = objects.Places()
+    places = objects.Places()
     look.names(feed, staged)
-    kept = {blob: path for path, blob in staged.items()}
+    paths = {blob: path for path, blob in staged.items()}
     if staged:
-        objects.look_at(git, look, kept, found, feed)
-    looked = {"files in the index": len(every), **({"bytes": look.size} if staged else {})}
-    return Findings(look.findings(lambda source: source.within(kept.get(source.id, source.id))), looked)
+        objects.look_at(git, look, paths, places, feed)
+    looked = {"files in the index": len(entries), **({"bytes": look.size} if staged else {})}
+    return Findings(look.findings(lambda source: source.within(paths.get(source.id, source.id))), looked)
 
 
-def _findings(look: Look, found: objects.Places, seen: objects.Seen, wanted: list[str], hint: str) -> Findings:
+def _findings(look: Look, places: objects.Places, totals: objects.Seen, commits: list[str], hint: str) -> Findings:
     """Return the findings of a history; GateError with the hint unless each of its commits was read."""
-    if missing := set(wanted) - seen.commits:
-        raise GateError(f"{len(missing)} of {len(wanted)} commits were not read", hint)
-    looked = {"commits": len(wanted), "blobs": seen.blobs, "bytes": look.size}
-    return Findings(look.findings(found.place, found.order), looked)
+    if missing := set(commits) - totals.commits:
+        raise GateError(f"{len(missing)} of {len(commits)} commits were not read", hint)
+    looked = {"commits": len(commits), "blobs": totals.blobs, "bytes": look.size}
+    return Findings(look.findings(places.place, places.order), looked)

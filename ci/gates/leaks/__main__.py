@@ -18,21 +18,22 @@ def main() -> None:
     modes.add_argument(
         "--image", metavar="FILE", type=Path, help="an image: a docker save tar, or a folder of layers"
     )
-    given = parser.parse_args()
-    path = Path(given.path).resolve()
-    given.path = next((str(each) for each in (path, *path.parents) if (each / ".git").exists()), given.path)
+    arguments = parser.parse_args()
+    path = Path(arguments.path).resolve()
+    checkouts = (str(folder) for folder in (path, *path.parents) if (folder / ".git").exists())
+    arguments.path = next(checkouts, arguments.path)
 
-    def look(repo: Repo) -> Findings:
-        if given.base is not None:
-            return leaks.check_commits(repo, given.base)
-        if given.staged:
+    def check(repo: Repo) -> Findings:
+        if arguments.base is not None:
+            return leaks.check_commits(repo, arguments.base)
+        if arguments.staged:
             return leaks.check_staged(repo)
-        if given.folder:
+        if arguments.folder:
             return leaks.check_folder(repo)
-        return leaks.check_image(given.image, repo) if given.image else leaks.check(repo)
+        return leaks.check_image(arguments.image, repo) if arguments.image else leaks.check(repo)
 
-    whole = not (given.base is not None or given.staged or given.folder or given.image)
-    gate.run("leaks", leaks.RULES, look, given, whole=whole)
+    whole = not (arguments.base is not None or arguments.staged or arguments.folder or arguments.image)
+    gate.run("leaks", leaks.RULES, check, arguments, whole=whole)
 
 
 main()

@@ -29,7 +29,7 @@ Opener = Callable[[bytes], Iterator[tuple[str, bytes]]]
 
 
 def opener(data: bytes) -> Opener | None:
-    """Return what unpacks these bytes into names and contents, or None when they are no archive."""
+    """Return what unpacks these bytes into names and contents, or None when they are not an archive."""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip
     if data[257:262] == b"ustar":
@@ -39,18 +39,18 @@ def opener(data: bytes) -> Opener | None:
 
 def _zip(data: bytes) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        _bounded(sum(one.file_size for one in archive.infolist()))
+        _bounded(sum(member.file_size for member in archive.infolist()))
         if archive.comment:
             yield "comment", archive.comment
-        for one in archive.infolist():
-            yield one.filename, b"" if one.is_dir() else archive.read(one)
+        for member in archive.infolist():
+            yield member.filename, b"" if member.is_dir() else archive.read(member)
 
 
 def _tar(data: bytes) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for one in archive:
-            content = archive.extractfile(one) if one.isfile() else None
-            yield one.name, content.read() if content else b""
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            yield member.name, content.read() if content else b""
 
 
 def _compressed(open_: Callable[..., Any]) -> Opener:

@@ -1,8 +1,8 @@
 """Everything that is to be looked at, as one text for `gitleaks stdin`, and what each of its lines is.
 
-gitleaks reads a stream in pieces of up to 100 kB and ends a piece at a blank line, if one comes within 25 kB. So
-there is a blank line at least every 16 kB here, and where the text has none of its own, the next segment repeats
-the end of the last: whatever is shorter than that is whole in one of the pieces.
+gitleaks reads a stream in pieces of up to 100 kB and ends a piece at a blank line, if one follows within 25 kB. So
+this text has a blank line at least every 16 kB, and where the content has none, the next segment repeats the end
+of the last: whatever is shorter than that is whole in one of the pieces.
 """
 
 import bisect
@@ -81,7 +81,7 @@ class Feed:
     def text(self, source: Source, data: bytes, first: int = 1) -> None:
         """Add what is known to be text, which begins with a line of that number."""
         for line, piece in segments(data, first):
-            whole = piece + b"\n\n"  # ends a segment, and is no part of the content
+            whole = piece + b"\n\n"  # ends a segment, and is not part of the content
             self.parts.append(whole)
             self.starts.append(self.next_line)
             self.origins.append((source, line))
@@ -90,15 +90,15 @@ class Feed:
 
     def at(self, line: int) -> tuple[Source, int]:
         """Return whose a line of the text is, and which line of that it is."""
-        where = self._segment(line)
-        source, first = self.origins[where]
-        return source, first + line - self.starts[where]
+        index = self._segment(line)
+        source, first = self.origins[index]
+        return source, first + line - self.starts[index]
 
     def lines(self, first: int, last: int) -> bytes:
-        """Return the lines of the text from one to another, both included, as far as their segment goes."""
-        where = self._segment(first)
-        start = self.starts[where]
-        return b"\n".join(self.parts[where].split(b"\n")[first - start : last - start + 1])
+        """Return the lines of the text from one to another, both included, up to the end of their segment."""
+        index = self._segment(first)
+        start = self.starts[index]
+        return b"\n".join(self.parts[index].split(b"\n")[first - start : last - start + 1])
 
     def _segment(self, line: int) -> int:
         return max(bisect.bisect_right(self.starts, line) - 1, 0)
@@ -107,9 +107,9 @@ class Feed:
         mostly_text = data.count(b"\0") * 50 < len(data)
         self.text(source, data if mostly_text else b"\n".join(_PRINTABLE.findall(data)))
         for encoding, wide in _WIDE:
-            found = [run.decode(encoding) for run in wide.findall(data)]
-            if found:
-                self.text(source, "\n".join(found).encode())
+            runs = [run.decode(encoding) for run in wide.findall(data)]
+            if runs:
+                self.text(source, "\n".join(runs).encode())
 
     def _unpack(self, source: Source, data: bytes, opener: archives.Opener) -> None:
         self.opened += 1
@@ -159,7 +159,7 @@ def segments(data: bytes, line: int = 1) -> Iterator[tuple[int, bytes]]:
 
 
 def _cut(data: bytes, start: int) -> tuple[int, int]:
-    """Return where a segment ends and where the next one starts, which is before that when there is no gap."""
+    """Return where a segment ends and where the next one starts, which is before that when the two have no gap."""
     half, full = start + SEGMENT // 2, start + SEGMENT
     blank = data.rfind(b"\n\n", half, full)
     if blank >= 0:

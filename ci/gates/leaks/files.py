@@ -1,4 +1,4 @@
-"""Files as they lie in a working tree or in an image, without git's view of them."""
+"""Files as they are in a working tree or in an image, without git's view of them."""
 
 import os
 import re
@@ -9,13 +9,13 @@ from pathlib import Path
 from ci.gates.finding import Findings
 from ci.gates.leaks import objects, rules
 from ci.gates.leaks.feed import Feed, Source
-from ci.gates.leaks.look import Leak, Look
+from ci.gates.leaks.look import Look
 from ci.ground import git
 from ci.ground import repo as ground
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 
-# What packages bring is public, and full of example passwords: there only our own keys and identities count.
+# The files of packages are public, and full of example passwords: in them only our own keys and identities count.
 _PACKAGED = re.compile(
     r"(?:^|[!/])(?:site|dist)-packages/|(?:^|!)(?:\./)?(?:usr/(?:local/)?)?(?:lib\w*|s?bin|share|include|src)/"
     r"|(?:^|!)(?:\./)?var/lib/(?:dpkg|apt|apk|rpm)/"
@@ -23,49 +23,49 @@ _PACKAGED = re.compile(
 
 
 def check_folder(repo: Repo) -> Findings:
-    """Look at a working tree: what git tracks or would take, and everything where there is no git."""
+    """Look at a working tree: what git tracks or would take, and everything in a folder without git."""
     if not (repo.root / ".git").exists():
-        return _found(Look.of(repo), _files(repo.root, _walk(repo.root)), "files")
+        return _findings(Look.of(repo), _files(repo.root, _walk(repo.root)), "files")
     listed = git.opened(repo.root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")[:-1]
-    return _found(Look.of(repo), _files(repo.root, [repo.root / os.fsdecode(name) for name in listed]), "files")
+    return _findings(Look.of(repo), _files(repo.root, [repo.root / os.fsdecode(name) for name in listed]), "files")
 
 
 def check_image(image: Path, repo: Repo | None = None) -> Findings:
     """Look at every file in every layer of an image: a tar of `docker save`, or a folder that holds its layers."""
     look = Look.of(repo or ground.here())
-    # Words, not one expression: that would take five times as long for what packages bring.
-    telling = [word.lower().encode() for word in ("AGE-SECRET-KEY-", *look.judge.secret)]
+    # Words, not one expression: that would take five times as long for the files of packages.
+    words = [word.lower().encode() for word in ("AGE-SECRET-KEY-", *look.judge.secret)]
     if image.is_dir():
-        return _found(look, _files(image, _walk(image)), "files", telling)
+        return _findings(look, _files(image, _walk(image)), "files", words)
     try:
         with tarfile.open(image) as archive:
-            return _found(look, _members(archive), "layers", telling)
+            return _findings(look, _members(archive), "layers", words)
     except (OSError, tarfile.TarError):
         raise GateError(f"{image} is no whole tar", "docker save IMAGE -o FILE makes one") from None
 
 
-def _found(look: Look, files: Iterable[tuple[str, bytes]], what: str, telling: Sequence[bytes] = ()) -> Findings:
+def _findings(look: Look, files: Iterable[tuple[str, bytes]], unit: str, words: Sequence[bytes] = ()) -> Findings:
     def fresh() -> Feed:
         return Feed(
-            skipped=(lambda source, data: _packaged(source) and not _holds(data.lower(), telling))
-            if telling
-            else None
+            skipped=(lambda source, data: _packaged(source) and not _holds(data.lower(), words)) if words else None
         )
 
     feed, counted = fresh(), 0
     for name, content in files:
         look.names(feed, [name])
         feed.add(Source(name), content)
-        counted += what == "files"
+        counted += unit == "files"
         if feed.size > objects.GROUP:
-            counted += feed.opened if what == "layers" else 0
+            counted += feed.opened if unit == "layers" else 0
             look.at(feed)
             feed = fresh()
     look.at(feed)
-    counted += feed.opened if what == "layers" else 0
-    if telling:
-        look.leaks = [leak for leak in look.leaks if not _packaged(leak.source) or _ours(leak)]
-    return Findings(look.findings(lambda source: source.within(source.id)), {what: counted, "bytes": look.size})
+    counted += feed.opened if unit == "layers" else 0
+    if words:
+        look.leaks = [
+            leak for leak in look.leaks if not _packaged(leak.source) or leak.rule in (rules.SCHEMA_KEY, rules.AGE)
+        ]
+    return Findings(look.findings(lambda source: source.within(source.id)), {unit: counted, "bytes": look.size})
 
 
 def _holds(data: bytes, words: Iterable[bytes]) -> bool:
@@ -74,10 +74,6 @@ def _holds(data: bytes, words: Iterable[bytes]) -> bool:
 
 def _packaged(source: Source) -> bool:
     return bool(_PACKAGED.search(source.within(source.id)))
-
-
-def _ours(leak: Leak) -> bool:
-    return leak.rule in (rules.SCHEMA_KEY, rules.AGE)
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:

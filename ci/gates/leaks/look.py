@@ -23,7 +23,7 @@ _GENERIC = ("generic-api-key", "curl-auth-header", "curl-auth-user")  # of gitle
 
 @dataclass(frozen=True)
 class Leak:
-    """One leak in a source: rule, key, line, a digest of that line to tell it again, and the value if known."""
+    """One leak in a source: rule, key, line, a digest of that line to recognise it, and the value if known."""
 
     source: Source
     line: int
@@ -51,8 +51,8 @@ class Look:
         return cls(repo.tool("gitleaks"), repo.schema)
 
     def at(self, feed: Feed) -> None:
-        """Let gitleaks look at a feed, and keep what is no placeholder."""
-        known = {one.id: one for one in self.patterns}
+        """Let gitleaks look at a feed, and keep what is not a placeholder."""
+        known = {pattern.id: pattern for pattern in self.patterns}
         self.size += feed.size
         leaks: dict[tuple[Source, int], set[Leak]] = {}
         for hit in scanner.scan(self.program, self.patterns, feed):
@@ -86,27 +86,27 @@ class Look:
         source, line = feed.at(hit.first)
         text = feed.lines(hit.first, hit.last)
         if b"\n%s\n" % text in feed.before.get(source, b""):
-            return []  # it was there before: it is a finding of the older version
+            return []  # the older version had it, and has the finding
         if pattern is None:
             return [Leak(source, line, rules.PROVIDER, hit.rule, _digest(text), "")]
         for variant in (text, *_decoded(text)):
             matches = list(pattern.matches(variant))
             if matches:
                 break
-        else:  # decoded in a way that only gitleaks knows: there is no saying that it is a placeholder
+        else:  # decoded in a way that only gitleaks knows: it cannot be shown to be a placeholder
             return [Leak(source, line, pattern.rule, "", _digest(text), "")]
         return [
             Leak(
                 source,
-                line + each.line,
+                line + match.line,
                 rule,
-                each.name if rule is rules.SCHEMA_KEY else "",
+                match.name if rule is rules.SCHEMA_KEY else "",
                 _digest(text),
-                each.value,
+                match.value,
             )
-            for each in matches
-            for rule in [self._rule(pattern, each)]
-            if not self.judge.dismisses(each, rule)
+            for match in matches
+            for rule in [self._rule(pattern, match)]
+            if not self.judge.dismisses(match, rule)
         ]
 
     def _rule(self, pattern: patterns.Pattern, match: patterns.Match) -> Rule:
@@ -114,12 +114,12 @@ class Look:
         return rules.SCHEMA_URL if pattern.rule is rules.URL and scheme in self.schemes else pattern.rule
 
     def _secret_names(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
+        values: dict[str, set[str]] = {}
         for leak in self.leaks:
             if leak.source.kind != "content" and leak.digest:
                 name = leak.source.inner[-1] if leak.source.inner else leak.source.id
-                found.setdefault(name, set()).add(leak.value)
-        return found
+                values.setdefault(name, set()).add(leak.value)
+        return values
 
 
 def _rank(leak: Leak) -> int:
@@ -133,7 +133,7 @@ def _whole(rule: Rule, source: Source) -> Leak:
 def _decoded(text: bytes) -> Iterator[bytes]:
     """Give a text as gitleaks decodes it: percent, Unicode escapes, base64 and hex."""
     yield urllib.parse.unquote_to_bytes(text)
-    yield re.sub(rb"\\?\\u([0-9A-Fa-f]{4})", lambda found: chr(int(found[1], 16)).encode(errors="replace"), text)
+    yield re.sub(rb"\\?\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)).encode(errors="replace"), text)
     for run in re.findall(rb"[A-Za-z0-9+/_-]{16,}", text):
         with suppress(ValueError):
             yield base64.b64decode(
@@ -159,5 +159,5 @@ def _masked(place: str, secret: Mapping[str, Iterable[str]]) -> str:
 
 
 def _finding(leak: Leak, place: str) -> Finding:
-    what = {"content": "", "name": "in its name, ", "message": "in its message, "}.get(leak.source.kind, "")
-    return finding(leak.rule, place, f"{what}{leak.rule.what}", line=leak.line, key=leak.key)
+    prefix = {"content": "", "name": "in its name, ", "message": "in its message, "}.get(leak.source.kind, "")
+    return finding(leak.rule, place, f"{prefix}{leak.rule.what}", line=leak.line, key=leak.key)

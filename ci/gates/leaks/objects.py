@@ -28,7 +28,7 @@ class Places:
         return source.within(f"{commit[:SHORT]}:{path}")
 
     def order(self, source: Source) -> int:
-        """Return how early a source is in the history; what is in no commit comes last."""
+        """Return how early a source is in the history; what is in no commit is last."""
         return self.blobs.get(source.id, (1 << 60, "", ""))[0]
 
 
@@ -38,20 +38,20 @@ def places(git: Git, commits: Sequence[str]) -> Places:
         *("diff-tree", "--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-renames", "--no-abbrev"),
         text="".join(f"{commit}\n" for commit in commits).encode(),
     )
-    found = Places()
+    result = Places()
     commit, words, number = "", iter(output.split(b"\0")), 0
     for word in words:
         if word.startswith(b":"):
             path = next(words).decode(errors="surrogateescape")
             old, blob, status = word.decode().split(" ")[2:]
-            if blob not in found.blobs:
-                found.blobs[blob] = (number, commit, path)
+            if blob not in result.blobs:
+                result.blobs[blob] = (number, commit, path)
                 if status == "M":
-                    found.older[blob] = old
-            found.names.setdefault(path, commit)
+                    result.older[blob] = old
+            result.names.setdefault(path, commit)
         elif word:
             commit, number = word.decode().strip(), number + 1
-    return found
+    return result
 
 
 @dataclass
@@ -62,37 +62,37 @@ class Seen:
     blobs: int = 0
 
 
-def look_at(git: Git, look: Look, ids: Iterable[str], found: Places, feed: Feed) -> Seen:
-    """Look at objects, in as few calls as memory allows; `feed` holds what else goes into the first of them.
+def look_at(git: Git, look: Look, ids: Iterable[str], places: Places, feed: Feed) -> Seen:
+    """Look at objects, in as few calls as memory allows; `feed` holds what else the first of them reads.
 
     Of a later version of a file only what is new is looked at, if the version before it is at hand: that was
     looked at itself, or is the base's.
     """
-    seen, wanted = Seen(), set(ids)
-    names = {part for path in found.names for part in path.split("/")}
-    look.names(feed, found.names)
-    for group in _groups(git, _in_order(wanted, found)):
+    totals, targets = Seen(), set(ids)
+    names = {part for path in places.names for part in path.split("/")}
+    look.names(feed, places.names)
+    for group in _groups(git, _in_order(targets, places)):
         contents: dict[str, bytes] = {}
         for name, kind, data in _read(git, group):
-            found.kinds[name] = kind
-            if kind == "tree":  # only an unreachable one, or one behind a tag, has names that are new
+            places.kinds[name] = kind
+            if kind == "tree":  # only an unreachable tree, or one behind a tag, has names that are new
                 new = set(_tree(data, len(name) // 2)) - names
                 names |= new
-                found.names |= dict.fromkeys(new, name)
+                places.names |= dict.fromkeys(new, name)
                 look.names(feed, new)
             elif kind == "blob":
                 contents[name] = data
-                if name in wanted:
-                    seen.blobs += 1
-                    feed.add_version(Source(name), contents.get(found.older.get(name, "")), data)
+                if name in targets:
+                    totals.blobs += 1
+                    feed.add_version(Source(name), contents.get(places.older.get(name, "")), data)
             else:
                 head, _, message = data.partition(b"\n\n")
                 feed.text(Source(name, kind="header"), head)
                 feed.add(Source(name, kind="message"), message)
-                seen.commits |= {name} if kind == "commit" else set()
+                totals.commits |= {name} if kind == "commit" else set()
         look.at(feed)
         feed = Feed()
-    return seen
+    return totals
 
 
 def contents(git: Git, ids: Iterable[str]) -> Iterator[tuple[str, str, bytes]]:
@@ -101,19 +101,19 @@ def contents(git: Git, ids: Iterable[str]) -> Iterator[tuple[str, str, bytes]]:
         yield from _read(git, group)
 
 
-def _in_order(wanted: set[str], found: Places) -> list[str]:
+def _in_order(targets: set[str], places: Places) -> list[str]:
     """Return ids in the order of history, each blob after the one that it replaced."""
-    dated = sorted((blob for blob in found.blobs if blob in wanted), key=lambda blob: found.blobs[blob][0])
-    pairs = ((found.older.get(blob), blob) for blob in dated)
-    return [*wanted.difference(dated), *dict.fromkeys(one for pair in pairs for one in pair if one)]
+    dated = sorted((blob for blob in places.blobs if blob in targets), key=lambda blob: places.blobs[blob][0])
+    pairs = ((places.older.get(blob), blob) for blob in dated)
+    return [*targets.difference(dated), *dict.fromkeys(blob for pair in pairs for blob in pair if blob)]
 
 
 def _groups(git: Git, ids: Iterable[str]) -> Iterator[list[str]]:
-    """Cut ids into groups; an object that is not there is an error, for nobody looked at it."""
-    asked = "".join(f"{one}\n" for one in ids).encode()
+    """Cut ids into groups; a missing object is an error, for it was not looked at."""
+    request = "".join(f"{name}\n" for name in ids).encode()
     group: list[str] = []
     size = 0
-    for line in git("cat-file", "--batch-check", text=asked).decode().splitlines():
+    for line in git("cat-file", "--batch-check", text=request).decode().splitlines():
         name, kind, *rest = line.split(" ")
         if not rest:
             raise GateError(
@@ -129,14 +129,14 @@ def _groups(git: Git, ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _read(git: Git, ids: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
-    output = git("cat-file", "--batch", text="".join(f"{one}\n" for one in ids).encode())
+    output = git("cat-file", "--batch", text="".join(f"{name}\n" for name in ids).encode())
     start = 0
-    for one in ids:
+    for id_ in ids:
         end = output.index(b"\n", start)
         name, kind, size = output[start:end].decode().split(" ")
-        if name != one:
+        if name != id_:
             raise GateError(
-                f"git gave {name[:SHORT]} for {one[:SHORT]}", "the repository is broken: clone it again"
+                f"git gave {name[:SHORT]} for {id_[:SHORT]}", "the repository is broken: clone it again"
             )
         start = end + 1 + int(size) + 1
         yield name, kind, output[end + 1 : start - 1]

@@ -28,7 +28,7 @@ NAMED = ("pass", "pwd", "secret", "token", "key", "credential")
 Q = r"""["'`]"""
 # No counted repetitions beyond a few: RE2 copies what is counted, and gets slow.
 QUOTED = r"""(?:"(?P<value>(?:[^"\\\n]|\\.){4,})"|'(?P<value1>(?:[^'\\\n]|\\.){4,})'|`(?P<value2>[^`\n]{4,})`)"""
-WORD = r"""[^\s"'`\\]"""  # a character of a value that stands without quotes
+WORD = r"""[^\s"'`\\]"""  # a character of a value without quotes
 PLAIN = r"""[^\s"'`\\,;(){}\[\]<>]"""  # the same, where it might as well be code
 LOUD = rf"{PLAIN}*[0-9!@#$%^&*+~?/-]{PLAIN}*"
 USER = rf"[^\s{Q[1:-1]}/@:<>]*"
@@ -39,10 +39,10 @@ _TIGHT = re.compile(rb"=\S")
 
 @dataclass(frozen=True)
 class Match:
-    """The name (or what stands for it), the value, and what was around it.
+    """The name (or what takes its place), the value, and what was around it.
 
-    `line` is the one of the name, counted from 0, and `before` what is in it before the name; `bare` says that the
-    value had no quotes, and `shell` that it stands as in a shell or an env file, where no code can be.
+    `line` is the name's line, counted from 0, and `before` what is in it before the name; `bare` says that the
+    value had no quotes, and `shell` that it is written as in a shell or an env file, where no code can be.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One rule of the gitleaks config: its id there, the gate's rule, expression, keywords and a marker."""
+    """One rule of the gitleaks config: its id in it, the gate's rule, expression, keywords and a marker."""
 
     id: str
     rule: Rule
@@ -71,7 +71,7 @@ class Pattern:
     def matches(self, text: bytes) -> Iterator[Match]:
         """Give what the expression finds in a text."""
         for match in self.compiled.finditer(text):
-            groups = {name: each.decode(errors="replace") for name, each in match.groupdict().items() if each}
+            groups = {name: part.decode(errors="replace") for name, part in match.groupdict().items() if part}
             name = groups.pop("name", "")
             group, value = next(iter(groups.items()), ("", ""))
             start, end = match.span("name")
@@ -88,7 +88,7 @@ def every(keys: Iterable[Key]) -> list[Pattern]:
 def of_schema(keys: Sequence[Key]) -> list[Pattern]:
     """Return the patterns for the names of all secret keys."""
     names = [key.name for key in keys if key.secret]
-    made = []
+    patterns = []
     if names:
         words = tuple(name.lower() for name in names)
         name = rf"(?P<name>{'|'.join(names)})"
@@ -102,15 +102,15 @@ def of_schema(keys: Sequence[Key]) -> list[Pattern]:
         )
         setting = rf"\b(?:ENV|ARG|setenv|set -[gxU]+)[ \t]+{name}[ \t]+(?:{QUOTED}|(?P<bare>{WORD}{{4,}}))"
         key = rules.SCHEMA_KEY
-        made = [
+        patterns = [
             Pattern("lockstep-schema-key", key, assigned, words, f"{names[0]}={{random}}"),
             Pattern("lockstep-schema-key-set", key, setting, words, f"ENV {names[0]} {{random}}"),
         ]
-    return made
+    return patterns
 
 
 def schemes(keys: Iterable[Key]) -> set[str]:
-    """Return the schemes of all secret keys that are URLs; the one pattern for URLs finds them all."""
+    """Return the schemes of all secret keys that are URLs; the pattern for URLs finds them all."""
     return {scheme for key in keys if key.secret for scheme in key.rules.get("url", ())}
 
 
@@ -125,11 +125,11 @@ def by_hand() -> list[Pattern]:
 def toml(patterns: Iterable[Pattern]) -> str:
     """Return the gitleaks config: its own rules and these."""
     lines = ['title = "lockstep"', "[extend]", "useDefault = true"]
-    for one in patterns:
+    for pattern in patterns:
         # A JSON string is a TOML string.
-        words = json.dumps(one.keywords)
-        lines += ["[[rules]]", f"id = {json.dumps(one.id)}", f"description = {json.dumps(one.rule.what)}"]
-        lines += [f"regex = {json.dumps(one.expression)}", "secretGroup = 1", f"keywords = {words}"]
+        words = json.dumps(pattern.keywords)
+        lines += ["[[rules]]", f"id = {json.dumps(pattern.id)}", f"description = {json.dumps(pattern.rule.what)}"]
+        lines += [f"regex = {json.dumps(pattern.expression)}", "secretGroup = 1", f"keywords = {words}"]
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,4 @@
-"""Whether a value that an expression found is one, or only stands where one would stand."""
+"""Whether a value that an expression found is a value, or only takes the place of one."""
 
 import re
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ _REFERENCE = re.compile(
 _NAME = re.compile(r"(?:[a-z_]+|[A-Z][a-z]+(?:[A-Z][a-z]+)*)[,)\]:]*")  # and a variable or a type
 _WORD = re.compile(r"[a-z_]{1,15}")  # a token in the sense of a parser or a template, not of a lock
 _SEALED = re.compile(r"ENC\[[A-Z0-9_]+,.*|\$(?:2[aby]|5|6|argon2id?)\$.*|sha(?:256|384|512)[:-].*")
-_NAMES = re.compile(rb"\s*[\w.]+(?:\s*,\s*[\w.]+)*\s*,\s*")  # what stands before the last name of a, b = 1, 2
+_NAMES = re.compile(rb"\s*[\w.]+(?:\s*,\s*[\w.]+)*\s*,\s*")  # what is before the last name of a, b = 1, 2
 
 
 class Judge:
@@ -52,7 +52,7 @@ class Judge:
         self.secret = [key.name for key in self.keys.values() if key.secret]
 
     def dismisses(self, match: Match, rule: Rule) -> bool:
-        """Say whether a match is no secret; `rule` is the one that found it."""
+        """Say whether a match is not a secret; `rule` is the rule that found it."""
         value = match.value.strip().strip("\"'`").rstrip(",;").strip()
         if rule is rules.AGE:
             return len(set(value)) <= len("XXX")
@@ -77,7 +77,7 @@ class Judge:
         return all(_empty(part) for part in re.split(r"[,:]", rest) if part)
 
     def _fits(self, key: Key, value: str) -> bool:
-        """Say whether a value could be the key's: what the schema refuses is none, nor a URL with no password."""
+        """Say whether a value could be the key's: not what the schema refuses, nor a URL with no password."""
         if "\\n" in value:  # a line break in a quoted string, which no value of an env file survives
             return False
         if "url" not in key.rules:

@@ -1,4 +1,4 @@
-"""What the gate says about a leak: its rules, in the order in which they go when two see the same line."""
+"""What the gate says about a leak: its rules, the first of which wins when two find the same line."""
 
 from ci.gates.finding import Rule
 

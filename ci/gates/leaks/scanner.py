@@ -40,19 +40,21 @@ class Hit:
 
 def scan(program: Path, listed: Sequence[Pattern], feed: Feed) -> list[Hit]:
     """Let gitleaks look at a feed and return what it found; GateError when it cannot be relied on."""
-    first, last = _markers(listed), _marker_of_gitleaks()
+    examples = [pattern.example.format(**_random()) for pattern in listed]
+    first = "\n\n".join([*examples, ""]).encode() + _marker_of_gitleaks()
+    last = _marker_of_gitleaks()
     text = b"".join([first, *feed.parts, last])
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         config = Path(folder) / "rules.toml"
         config.write_text(patterns.toml(listed))
-        # It reads .gitleaksignore where it stands, so it stands in a folder that is empty but for the rules.
+        # It reads .gitleaksignore in its working folder, so that folder is empty but for the rules.
         done = command.attempt(_argv(program, config), input=text, cwd=Path(folder), timeout=3600)
     _believable(done, len(text))
     hits = _hits(done.stdout)
     before, after = first.count(b"\n"), first.count(b"\n") + feed.next_line
-    seen = {hit.rule for hit in hits if hit.first <= before}
-    missing = [one.id for one in listed if one.id not in seen]
-    if missing or "github-pat" not in seen or not any(hit.first >= after for hit in hits):
+    ids = {hit.rule for hit in hits if hit.first <= before}
+    missing = [pattern.id for pattern in listed if pattern.id not in ids]
+    if missing or "github-pat" not in ids or not any(hit.first >= after for hit in hits):
         names = ", ".join(missing[:3]) or "one of its own"
         raise GateError(f"gitleaks did not find the marker of {names}", HINT)
     return [Hit(hit.rule, hit.first - before, hit.last - before) for hit in hits if before < hit.first < after]
@@ -81,15 +83,10 @@ def _believable(done: command.Result, size: int) -> None:
 
 def _hits(report: bytes) -> list[Hit]:
     try:
-        found: list[dict[str, Any]] = json.loads(report)
-        return [Hit(one["RuleID"], one["StartLine"], one["EndLine"]) for one in found]
+        rows: list[dict[str, Any]] = json.loads(report)
+        return [Hit(row["RuleID"], row["StartLine"], row["EndLine"]) for row in rows]
     except (ValueError, KeyError, TypeError):
         raise GateError("gitleaks' report cannot be read", HINT) from None
-
-
-def _markers(listed: Sequence[Pattern]) -> bytes:
-    examples = [one.example.format(**_random()) for one in listed]
-    return "\n\n".join([*examples, ""]).encode() + _marker_of_gitleaks()
 
 
 def _marker_of_gitleaks() -> bytes:

@@ -1,7 +1,7 @@
 """The matrix, environment x key: what the schema, the plain files and the sealed files say of each.
 
-Of a sealed file only the names are read, which stand there in clear; whether the rest of it is sealed is the
-sealing gate's to say.
+Of a sealed file only the names are read, which are in clear; the sealing gate checks whether the rest of it is
+sealed.
 """
 
 import re
@@ -17,7 +17,7 @@ from ci.ground.schema import Key, Schema
 
 _SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
 _MEANT = re.compile(r"[ \t\ufeff]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*[=:]")  # a key, however it is written
-_COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value there; one that is sealed never passes through it
+_COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value here; a sealed value never passes through it
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Every environment's plain and sealed file, as far as they are there."""
+    """Every environment's plain and sealed file, as far as they exist."""
 
     schema: Schema
     plain: Mapping[str, File]
@@ -46,21 +46,21 @@ class Matrix:
     def at(self, name: str, key: str) -> tuple[str, int]:
         """Return file and line of an environment's value; of one that is not in git, where it would be."""
         files = (files[name] for files in (self.plain, self.sealed) if name in files)
-        found = ((file.place, file.lines[key]) for file in files if key in file.lines)
-        return next(found, (f"secrets/{name}.enc.env", 1))
+        places = ((file.place, file.lines[key]) for file in files if key in file.lines)
+        return next(places, (f"secrets/{name}.enc.env", 1))
 
 
 def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
     """Read the files of these environments, and what is wrong with their lines."""
-    found: list[Finding] = []
-    plain = {name: _plain(repo, name, found) for name in names if repo.plain(name).exists()}
+    findings: list[Finding] = []
+    plain = {name: _plain(repo, name, findings) for name in names if repo.plain(name).exists()}
     shared = [name for name in names if name in repo.environments.in_git and repo.sealed(name).exists()]
-    sealed = {name: _sealed(repo, name, found) for name in shared}
-    return Matrix(repo.schema, plain, sealed), found
+    sealed = {name: _sealed(repo, name, findings) for name in shared}
+    return Matrix(repo.schema, plain, sealed), findings
 
 
 def names(data: bytes) -> list[tuple[str, int]]:
-    """Return the keys of a sealed file and where each stands in it, in bytes; one that is there twice, twice."""
+    """Return the keys of a sealed file and the offset of each in bytes; a key that the file has twice, twice."""
     return [(match[1].decode(), match.start()) for match in _SEALED.finditer(data)]
 
 
@@ -74,9 +74,9 @@ def look(matrix: Matrix) -> Iterator[Finding]:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif keys[key].secret:
                 yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
-        # One with a default may be left out, but then everywhere: no environment has a shape of its own.
-        wanted = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
-        yield from _missing(file, wanted, rules.MISSING.hint)
+        # A key with a default may be left out, but then everywhere: no environment has a shape of its own.
+        expected = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
+        yield from _missing(file, expected, rules.MISSING.hint)
     for file in matrix.sealed.values():
         for key, line in file.lines.items():
             if key not in keys:
@@ -86,20 +86,20 @@ def look(matrix: Matrix) -> Iterator[Finding]:
         yield from _missing(file, matrix.schema.secrets(), rules.SET)
 
 
-def _missing(file: File, wanted: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
-    for key in wanted:
+def _missing(file: File, keys: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
+    for key in keys:
         if file.text and key.name not in file.lines:
             yield finding(rules.MISSING, file.place, "is missing", key=key.name, hint=hint)
 
 
-def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
+def _plain(repo: Repo, name: str, findings: list[Finding]) -> File:
     """Read a plain file; `values` has only those whose lines are right, `lines` every key that is meant."""
     place = f"config/{name}.env"
     data = content(repo, place)
     values, problems = dotenv.parse(data)
     for problem in problems:
         rule = {"is empty": rules.EMPTY, "is there twice": rules.DUPLICATE}.get(problem.what, rules.LINE)
-        found.append(finding(rule, place, problem.what, key=problem.key, line=problem.line))
+        findings.append(finding(rule, place, problem.what, key=problem.key, line=problem.line))
         if rule is not rules.DUPLICATE:
             values.pop(problem.key, None)
     lines = {}
@@ -108,12 +108,12 @@ def _plain(repo: Repo, name: str, found: list[Finding]) -> File:
             lines[match[1]] = number
         if match and _COMMENT.search(values.get(match[1], "")):
             message = "holds a blank and a #, where others see a comment begin"
-            found.append(finding(rules.LINE, place, message, key=match[1], line=number))
+            findings.append(finding(rules.LINE, place, message, key=match[1], line=number))
             del values[match[1]]
     return File(place, lines, values, text=all(problem.what != "is not UTF-8" for problem in problems))
 
 
-def _sealed(repo: Repo, name: str, found: list[Finding]) -> File:
+def _sealed(repo: Repo, name: str, findings: list[Finding]) -> File:
     place = f"secrets/{name}.enc.env"
     data = content(repo, place)
     lines: dict[str, int] = {}
@@ -122,7 +122,7 @@ def _sealed(repo: Repo, name: str, found: list[Finding]) -> File:
         number += data.count(b"\n", position, start)
         position = start
         if key in lines:
-            found.append(finding(rules.DUPLICATE, place, "is there twice", key=key, line=number + 1))
+            findings.append(finding(rules.DUPLICATE, place, "is there twice", key=key, line=number + 1))
         lines[key] = number + 1
     return File(place, lines)
 

@@ -50,20 +50,20 @@ def _opened(repo: Repo, name: str) -> dict[str, dict[str, Secret]]:
 
 
 def _rows(repo: Repo, findings: Iterable[Finding], names: list[str]) -> Iterator[list[str]]:
-    of, _ = matrix.read(repo, names)
+    table, _ = matrix.read(repo, names)
     wrong = {(finding.place, finding.key): finding.rule.partition("/")[2] for finding in findings}
-    extra = {key for files in (of.plain, of.sealed) for file in files.values() for key in file.lines}
+    extra = {key for files in (table.plain, table.sealed) for file in files.values() for key in file.lines}
     for key in [*repo.schema.keys, *sorted(extra - repo.schema.keys.keys())]:
-        yield [key, *(_cell(repo, of, wrong, name, key) for name in names)]
+        yield [key, *(_cell(repo, table, wrong, name, key) for name in names)]
 
 
-def _cell(repo: Repo, of: Matrix, wrong: Mapping[tuple[str, str], str], name: str, key: str) -> str:
+def _cell(repo: Repo, table: Matrix, wrong: Mapping[tuple[str, str], str], name: str, key: str) -> str:
     for place in (f"config/{name}.env", f"secrets/{name}.enc.env"):
         if (place, key) in wrong:
             return wrong[place, key]
-    if name in of.plain and key in of.plain[name].lines:
+    if name in table.plain and key in table.plain[name].lines:
         return "plain"
-    if name in of.sealed and key in of.sealed[name].lines:
+    if name in table.sealed and key in table.sealed[name].lines:
         return "sealed"
     known = repo.schema.keys.get(key)
     if known is None:

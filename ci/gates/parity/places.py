@@ -1,4 +1,4 @@
-"""Where environments and keys stand besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
+"""Where environments and keys are named besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
 
 import os
 import re
@@ -70,25 +70,25 @@ def _deployed(workflows: Mapping[str, str], known: list[str], shared: list[str])
 
 def _named(document: Any) -> Iterator[str]:
     """Yield what a workflow has under `environment`: of a job, of a matrix, or of an input's options."""
-    nodes, seen = [document], set()
+    nodes, ids = [document], set()
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:  # an alias of what was looked at
+        if id(node) in ids:  # an alias of what was looked at
             continue
-        seen.add(id(node))
+        ids.add(id(node))
         if isinstance(node, list):
             nodes += node
         elif isinstance(node, dict):
             if "environment" in node:
                 words = _words(node["environment"])
-                yield from (one for one in words if re.fullmatch(r"[a-z][a-z0-9-]*", one))
+                yield from (word for word in words if re.fullmatch(r"[a-z][a-z0-9-]*", word))
             nodes += node.values()
 
 
 def _words(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = value.get("name", value.get("options", []))
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+    return [word for word in (value if isinstance(value, list) else [value]) if isinstance(word, str)]
 
 
 def _document(place: str, text: str) -> Any:
@@ -109,12 +109,12 @@ def elsewhere(repo: Repo, texts: Mapping[str, str]) -> Iterator[Finding]:
     )
     for place, text in texts.items():
         clear = _COMMENT.sub("", text)
-        seen = set()
+        pairs = set()
         for match in (*sets.finditer(clear), *alone.finditer(clear)):
             key = match["key"] or match["env"]
             line = clear.count("\n", 0, match.start(match.lastgroup or 0)) + 1
-            if (key, line) not in seen:
-                seen.add((key, line))
+            if (key, line) not in pairs:
+                pairs.add((key, line))
                 yield finding(rules.ELSEWHERE, place, "is set here", key=key, line=line)
 
 
@@ -140,10 +140,10 @@ def files(repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
 
 def _walk(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(one for one in folders if one not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         base = Path(folder).relative_to(root)
         yield from (str(base / name) for name in sorted(names))
 
 
-def _environment(place: str, name: str, what: str, line: int = 1) -> Finding:
-    return finding(rules.ENVIRONMENT, place, f"{name} {what}", key=name, line=line).filled(name)
+def _environment(place: str, name: str, fault: str, line: int = 1) -> Finding:
+    return finding(rules.ENVIRONMENT, place, f"{name} {fault}", key=name, line=line).filled(name)

@@ -34,7 +34,7 @@ class Reads:
 
 
 def look(repo: Repo) -> Reads:
-    """Look at every module of the services and at what they share; GateError for one that does not parse."""
+    """Look at every module of the services and at what they share; GateError for a module that does not parse."""
     schema, reads = repo.schema, Reads()
     owners = {module.partition(".")[0]: service for service, module in schema.services.items()}
     for folder in (*owners, SHARED):
@@ -56,8 +56,8 @@ def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how deep the parser goes
         raise GateError(f"{place} is not Python", "fix its syntax: the gate must see what it reads") from None
     reads.found += [
-        finding(rules.ENVIRON, place, f"reads {what}, past the loader", line=line)
-        for what, line in _environ(nodes)
+        finding(rules.ENVIRON, place, f"reads {source}, past the loader", line=line)
+        for source, line in _environ(nodes)
     ]
     for key, line, sure in _keys(nodes, repo.schema):
         reads.keys.add(key)
@@ -81,11 +81,11 @@ def _environ(nodes: Nodes) -> Iterator[tuple[str, int]]:
             case ast.Attribute(value=value, attr=attr) if attr in _OF_OS and _is_os(value, modules):
                 yield f"os.{attr}", node.lineno
             case ast.ImportFrom(module="os", names=names):
-                yield from ((f"os.{one.name}", node.lineno) for one in names if one.name in {*_OF_OS, "*"})
+                yield from ((f"os.{alias.name}", node.lineno) for alias in names if alias.name in {*_OF_OS, "*"})
             case ast.ImportFrom(module=str(module), level=0) if _reader(module):
                 yield module, node.lineno
             case ast.Import(names=names):
-                yield from ((one.name, node.lineno) for one in names if _reader(one.name))
+                yield from ((alias.name, node.lineno) for alias in names if _reader(alias.name))
             case ast.Call(args=[_, ast.Constant(value=str(attr)), *_]) if attr in _OF_OS and _named(
                 node.func, "getattr"
             ):
@@ -111,14 +111,14 @@ def _keys(nodes: Nodes, schema: Schema) -> Iterator[tuple[str, int, bool]]:
 
 def _loaded(nodes: Nodes) -> set[str]:
     """Return the names that a module gives to what runtime.load() returns, or to a Config that it is handed."""
-    found = set()
+    names = set()
     for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if _named(func, "load"):
-                found.add(name)
+                names.add(name)
             case ast.arg(arg=name, annotation=ast.expr() as kind) if _named(kind, "Config"):
-                found.add(name)
-    return found
+                names.add(name)
+    return names
 
 
 def _is_config(node: ast.expr, loaded: set[str]) -> bool:
@@ -131,7 +131,7 @@ def _is_config(node: ast.expr, loaded: set[str]) -> bool:
 def _is_os(node: ast.expr, modules: set[str]) -> bool:
     if isinstance(node, ast.Call):  # __import__("os"), import_module("os")
         return _imports(node.func) and any(
-            isinstance(one, ast.Constant) and one.value == "os" for one in node.args
+            isinstance(argument, ast.Constant) and argument.value == "os" for argument in node.args
         )
     return isinstance(node, ast.Name) and node.id in modules
 

@@ -1,4 +1,4 @@
-"""What values say: those that the schema refuses, those that stand for one, and those of another environment."""
+"""What values say: those that the schema refuses, placeholders, and those of another environment."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -45,9 +45,9 @@ def judged(key: Key, value: str) -> tuple[Rule, str] | None:
 
 
 def everywhere(schema: Schema, values: Mapping[str, Values], at: Callable[[str, str], Place]) -> Iterator[Finding]:
-    """Yield what breaks same_everywhere and differs_everywhere; `at` tells the place of an environment's key."""
+    """Yield what breaks same_everywhere and differs_everywhere; `at` returns the place of an environment's key."""
     for key in schema.keys.values():
-        having = {name: of[key.name] for name, of in values.items() if key.name in of}
+        having = {name: entries[key.name] for name, entries in values.items() if key.name in entries}
         first: dict[str, str] = {}
         for name, value in having.items():
             other = first.setdefault(value, name)
@@ -61,16 +61,16 @@ def everywhere(schema: Schema, values: Mapping[str, Values], at: Callable[[str, 
 
 
 def pointing(
-    one: Environment, value: str, others: list[str], foreign: Mapping[str, str]
+    environment: Environment, value: str, others: list[str], foreign: Mapping[str, str]
 ) -> tuple[Rule, str] | None:
-    """Say whether a value points at another environment; `foreign` has the hosts that are another one's alone."""
+    """Say whether a value points at another environment; `foreign` has the hosts that only another one has."""
     if _LOCALHOST.search(value):
         return rules.LOCALHOST, "points at the machine itself"
     for host in hosts(value):
         if host in foreign:
             return rules.HOST, f"points at a host of {foreign[host]}"
         labels = _labels(host)
-        if labels.isdisjoint(_aliases(one.name)):
+        if labels.isdisjoint(_aliases(environment.name)):
             whose = next((name for name in others if not labels.isdisjoint(_aliases(name))), None)
             if whose:
                 return rules.HOST, f"points at a host of {whose}"
@@ -83,25 +83,25 @@ def foreign(schema: Schema, values: Mapping[str, Values], name: str) -> dict[str
     mine = {host for key in own for host in hosts(values.get(name, {}).get(key, ""))}
     return {
         host: other
-        for other, of in values.items()
+        for other, entries in values.items()
         if other != name
         for key in own
-        for host in hosts(of.get(key, ""))
+        for host in hosts(entries.get(key, ""))
         if "." in host and host not in mine
     }
 
 
 def hosts(value: str) -> set[str]:
     """Return what may be a host in a value: of a URL, of an address, or the whole of it."""
-    found = set()
+    names = set()
     for part in re.split(r"[,\s]", value.lower()):
         try:
             host = urlsplit(part).hostname if "://" in part else part.rpartition("@")[2].partition(":")[0]
         except ValueError:
             host = None
         if host and _HOST.fullmatch(host) and ("://" in part or "." in host or "-" in host):
-            found.add(host.rstrip("."))
-    return found
+            names.add(host.rstrip("."))
+    return names
 
 
 def material(key: Key, value: str) -> set[str]:

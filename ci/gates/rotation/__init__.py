@@ -1,7 +1,7 @@
 """The rotation gate: no secret is older than its `rotate_days`. It warns first, and fails after a time of grace.
 
 It needs neither a key nor the network: dates.py says how an age is found. Time alone makes it fail, on a commit
-that passed the day before, so it is no part of a plain `nox` nor of a pull request's checks: a workflow runs it
+that passed the day before, so it is not part of a plain `nox` nor of a pull request's checks: a workflow runs it
 each week.
 """
 
@@ -12,7 +12,7 @@ from ci.gates.rotation import dates
 from ci.gates.rotation.dates import Dated
 from ci.ground.repo import Repo
 
-GRACE_DAYS = 14  # two runs of the weekly workflow: whoever is away for the first sees the second
+GRACE_DAYS = 14  # two runs of the weekly workflow: a person who misses the first sees the second
 _HINT = "inv rotate --env={environment} --key={key}; where it has no provider, inv set with a new value"
 DUE = Rule(
     "rotation/due",
@@ -33,17 +33,18 @@ RULES = (DUE, OVERDUE)
 def check(repo: Repo) -> Findings:
     """Look at the age of every sealed value of every environment.
 
-    Raises GateError when the folder is no whole git checkout, or when there is nothing whose age could be found.
+    Raises GateError when the folder is not a whole git checkout, or when no value's age could be found.
     """
     now = datetime.now(UTC)
-    found = dates.read(repo, now)
-    return Findings([one for each in found.values for one in _judged(each, now)], found.looked)
+    report = dates.read(repo, now)
+    return Findings([problem for dated in report.values for problem in _judged(dated, now)], report.looked)
 
 
-def _judged(one: Dated, now: datetime) -> list[Finding]:
-    late = (now.date() - one.due).days if one.due else -1
+def _judged(dated: Dated, now: datetime) -> list[Finding]:
+    late = (now.date() - dated.due).days if dated.due else -1
     if late < 0:
         return []
-    message = f"is {one.days} days old and was due on {one.due}; {one.last.who} changed it last ({one.last.shown})"
+    last = dated.last
+    message = f"is {dated.days} days old and was due on {dated.due}; {last.who} changed it last ({last.shown})"
     rule = OVERDUE if late > GRACE_DAYS else DUE
-    return [finding(rule, one.place, message, line=one.line, key=one.key).filled(one.environment)]
+    return [finding(rule, dated.place, message, line=dated.line, key=dated.key).filled(dated.environment)]

@@ -1,20 +1,20 @@
 """When each sealed value was last changed, by whom, and how that is known: from git and the record, without a key.
 
-sops gives each value that it encrypts anew another ciphertext. So one ciphertext of a key dates from the first
-commit that had it, and a value that somebody takes back is as old as it was. What a new ciphertext means hangs
+sops gives each value that it encrypts again another ciphertext. So one ciphertext of a key dates from the first
+commit that had it, and a value that is changed back is as old as it was. What a new ciphertext means depends
 on the data key, with which all values of a file are encrypted:
 
 * The data key stayed: the file shares an envelope or a ciphertext with the version before. sops keeps the
   ciphertext of a value that stays, so each new one is a new value. That is what `inv set` leaves behind.
 * The data key is new, so every line is. `sops rotate`, `recipients.remove` and `keys.rotate` do that, and the
-  values are as before; `inv encrypt` does it, and they may be others. Nobody can tell without an identity. It
-  counts as no change: a reminder that comes too early costs less than one that never comes.
-* A merge made new ciphertext: each value is one of its sides', and as old as there; of two, the newer.
-* The first version of a file, a key that was not there before, and what `inv init` puts in the place of the
-  template's values, which nobody has: there is nothing older.
+  values are as before; `inv encrypt` does it, and they may be others. Without an identity the two look the same.
+  It counts as no change: a reminder too early costs less than no reminder.
+* A merge made new ciphertext: each value is from one of its sides, and as old as in it; of two, the newer.
+* The first version of a file, a key that no version before had, and what `inv init` puts in the place of the
+  template's values, which no person has: nothing is older.
 
-Strongest is the record, config/rotations.jsonl, which `inv rotate` writes at its end: it dates a value that came
-with a new data key, too. Of record and git the later one counts.
+Strongest is the record, config/rotations.jsonl, which `inv rotate` writes at its end: it also dates a value that
+got a new data key. Of record and git the later date counts.
 """
 
 import json
@@ -74,7 +74,7 @@ def read(repo: Repo, now: datetime) -> Dates:
     git.checkout(repo.root)
     history, recorded = History(repo.root), _recorded(repo)
     here = Change(git.user(repo.root) or "-", now, "not committed")
-    found: list[Dated] = []
+    values: list[Dated] = []
     files = {name: repo.sealed(name) for name in repo.environments.in_git}
     files = {name: path for name, path in files.items() if path.exists()}
     for name, path in files.items():
@@ -83,16 +83,18 @@ def read(repo: Repo, now: datetime) -> Dates:
         if not pairs:
             raise GateError(f"{place} holds no sealed value, no age can be found", "nox -s secrets says why")
         for key, pair in pairs.items():
-            last = max((history.known[key, pair], *recorded.get((name, key), ())), key=lambda one: one.when)
-            days = (now.date() - last.when.astimezone(UTC).date()).days
-            found.append(Dated(name, key, place, _line(data, key), last, days, _due(repo, key, last)))
-    return Dates(found, {"sealed files": len(files), "values": len(found), "commits": history.commits})
+            last = max((history.known[key, pair], *recorded.get((name, key), ())), key=lambda change: change.when)
+            changed = last.when.astimezone(UTC).date()
+            term = repo.schema.keys[key].meta.get("rotate_days") if key in repo.schema.keys else None
+            due = changed + timedelta(days=term) if term else None
+            values.append(Dated(name, key, place, _line(data, key), last, (now.date() - changed).days, due))
+    return Dates(values, {"sealed files": len(files), "values": len(values), "commits": history.commits})
 
 
 class History:
     """Every version of every sealed file that HEAD's history has, and when each of its ciphertexts was new.
 
-    `known` holds that change by key and ciphertext, `commits` how many commits there are.
+    `known` holds that change by key and ciphertext, `commits` the number of commits.
     """
 
     def __init__(self, root: Path) -> None:
@@ -101,52 +103,56 @@ class History:
         shas, _ = git.commits(root, None, self._head)
         self.commits = len(shas)
         steps = [
-            (sha, one, before)
-            for sha, one, before in git.replacements(root, shas, tracked.FOLDER)
-            if tracked.SEALED.fullmatch(one.path) and one.mode not in (git.LINK, git.MODULE)
+            (sha, version, before)
+            for sha, version, before in git.replacements(root, shas, tracked.FOLDER)
+            if tracked.SEALED.fullmatch(version.path) and version.mode not in (git.LINK, git.MODULE)
         ]
-        blobs = {blob for _, one, before in steps for blob in (one.blob, *before)}
+        blobs = {blob for _, version, before in steps for blob in (version.blob, *before)}
         self._files = {blob: sealed.read("", data) for blob, data in git.contents(root, blobs)}
         self._by: dict[str, str] = {}  # the first commit of each blob
-        last: dict[str, str] = {}  # of each path, for one that was deleted and made again
+        last: dict[str, str] = {}  # of each path, for a file that was deleted and made again
         authors = git.authors(root, (sha for sha, _, _ in steps))
-        for sha, one, before in steps:
-            if one.blob not in self._by:
-                self._by[one.blob] = sha
-                who, when = authors[sha]
-                olds = before or ([last[one.path]] if one.path in last else [])
-                self._add(self._files[one.blob], olds, Change(who, when, sha[: git.SHORT]))
-            last[one.path] = one.blob
+        for sha, version, before in steps:
+            if version.blob not in self._by:
+                self._by[version.blob] = sha
+                author, when = authors[sha]
+                olds = before or ([last[version.path]] if version.path in last else [])
+                self._add(self._files[version.blob], olds, Change(author, when, sha[: git.SHORT]))
+            last[version.path] = version.blob
 
     def now(self, place: str, data: bytes, change: Change) -> Sealed:
-        """Return a file as it lies there; where HEAD has another one, this change made it."""
+        """Return a file as it is in the folder; where HEAD has another version, this change made it."""
         file = sealed.read(place, data)
-        before = [one.blob for one in git.committed(self.root, self._head, tracked.FOLDER) if one.path == place]
-        self._add(file, [blob for blob in before if blob in self._files], change)
+        versions = git.committed(self.root, self._head, tracked.FOLDER)
+        before = [version.blob for version in versions if version.path == place and version.blob in self._files]
+        self._add(file, before, change)
         return file
 
     def _add(self, file: Sealed, before: Sequence[str], change: Change) -> None:
         """Take note of what is new in a version, given the versions that it took the place of."""
         olds = [self._files[blob] for blob in before]
-        fresh = len(olds) == 1 and (_same_data_key(olds[0], file) or self._nobodys(before[0], file))
+        fresh = len(olds) == 1 and (_same_data_key(olds[0], file) or self._was_template(before[0], file))
         for pair, key in file.pairs.items():
-            earlier = [self.known[key, its] for old in olds for its, name in old.pairs.items() if name == key]
-            last = max(earlier, key=lambda one: one.when, default=change)
+            earlier = [
+                self.known[key, cipher] for old in olds for cipher, name in old.pairs.items() if name == key
+            ]
+            last = max(earlier, key=lambda candidate: candidate.when, default=change)
             self.known.setdefault((key, pair), change if fresh else last)
 
-    def _nobodys(self, before: str, after: Sealed) -> bool:
-        """Whether a version's values were the template's, sealed for identities that nobody has."""
-        readers = {who for who, _ in self._files[before].recipients}
-        if before not in self._by or readers & {who for who, _ in after.recipients}:
+    def _was_template(self, before: str, after: Sealed) -> bool:
+        """Whether a version's values were the template's, sealed for identities that no person has."""
+        readers = {recipient for recipient, _ in self._files[before].recipients}
+        if before not in self._by or readers & {recipient for recipient, _ in after.recipients}:
             return False
         return of_template(self.root, self._by[before])
 
 
 def of_template(root: Path, commit: str) -> bool:
     """Whether a commit is the template as it was before `inv init`."""
-    about = [one for one in git.committed(root, commit, "config") if one.path == "config/environments.yaml"]
-    data = dict(git.contents(root, (one.blob for one in about)))
-    return any((found := _PROJECT.search(one)) and found[1].decode() == TEMPLATE for one in data.values())
+    versions = git.committed(root, commit, "config")
+    blobs = [version.blob for version in versions if version.path == "config/environments.yaml"]
+    data = dict(git.contents(root, blobs))
+    return any((match := _PROJECT.search(text)) and match[1].decode() == TEMPLATE for text in data.values())
 
 
 def _same_data_key(before: Sealed, after: Sealed) -> bool:
@@ -157,25 +163,19 @@ def _same_data_key(before: Sealed, after: Sealed) -> bool:
 def _recorded(repo: Repo) -> dict[tuple[str, str], list[Change]]:
     """Return the rotations of the record by environment and key; a line that is not understood is a GateError."""
     path = repo.record
-    found: dict[tuple[str, str], list[Change]] = {}
+    changes: dict[tuple[str, str], list[Change]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         for row in map(json.loads, lines):
             when = datetime.fromisoformat(row["when"]).astimezone(UTC)
             change = Change(str(row["who"]), when, "inv rotate")
-            found.setdefault((row["environment"], row["key"]), []).append(change)
+            changes.setdefault((row["environment"], row["key"]), []).append(change)
     except (OSError, ValueError, KeyError, TypeError):
         place = path.relative_to(repo.root)
         raise GateError(
             f"{place} cannot be read", f"take the last good one back: git checkout -- {place}"
         ) from None
-    return found
-
-
-def _due(repo: Repo, key: str, last: Change) -> date | None:
-    known = repo.schema.keys.get(key)
-    term = known.meta.get("rotate_days") if known else None
-    return last.when.astimezone(UTC).date() + timedelta(days=term) if term else None
+    return changes
 
 
 def _line(data: bytes, key: str) -> int:

@@ -25,98 +25,98 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(repo: Repo) -> Findings:
-    """Look at what is tracked: at the files as they lie there, and at the index where it differs.
+    """Look at what is tracked: at the files in the folder, and at the index where it differs.
 
-    Raises GateError when the folder is no git checkout, and ConfigurationError when the schema or the environments
-    cannot be read.
+    Raises GateError when the folder is not a git checkout, and ConfigurationError when the schema or the
+    environments cannot be read.
     """
     git.checkout(repo.root)
     index = git.tracked(repo.root)
     folder = _folder(repo.root, index)
-    changed = {one for one in index if not _same(one, folder)}
-    found, looked = _judge(repo, folder)
+    changed = {version for version in index if not _same(version, folder)}
+    findings, looked = _judge(repo, folder)
     if changed:
-        blobs = dict(git.contents(repo.root, (one.blob for one in changed if _is_file(one))))
-        staged = {one.path: folder[one.path] for one in index if one not in changed}
-        staged |= {one.path: Entry(one.mode, blobs.get(one.blob, b"")) for one in changed}
-        found += _judge(repo, staged)[0]
-    return Findings(map(_filled, found), {**looked, "tracked files": len(index)})
+        blobs = dict(git.contents(repo.root, (version.blob for version in changed if _is_file(version))))
+        staged = {version.path: folder[version.path] for version in index if version not in changed}
+        staged |= {version.path: Entry(version.mode, blobs.get(version.blob, b"")) for version in changed}
+        findings += _judge(repo, staged)[0]
+    return Findings(map(_filled, findings), {**looked, "tracked files": len(index)})
 
 
 def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
     """Look at each commit that head has and base has not (without a base: all), and at what they left behind.
 
-    Raises GateError for a shallow clone, a missing object, an unknown revision, or when there is no commit.
+    Raises GateError for a shallow clone, a missing object, an unknown revision, or when no commit was found.
     """
     git.checkout(repo.root)
     names, keys = repo.environments.in_git, [key.name for key in repo.schema.secrets()]
-    found, commits = history.look(repo.root, base, head, names, keys)
-    return Findings(map(_filled, found), {"commits": commits})
+    findings, commits = history.look(repo.root, base, head, names, keys)
+    return Findings(map(_filled, findings), {"commits": commits})
 
 
-def _filled(of: Finding) -> Finding:
+def _filled(finding: Finding) -> Finding:
     """Fill the hint; a sealed file and a proposal name their environment."""
-    match = tracked.sealed(of.path)
-    return of.filled(match[1] if match else "")
+    match = tracked.sealed(finding.path)
+    return finding.filled(match[1] if match else "")
 
 
 def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
     """Judge a whole tree; return the findings and how much of what was in it."""
     names = repo.environments.in_git
-    found = list(tracked.look(tree, names, [key.name for key in repo.schema.secrets()]))
+    findings = list(tracked.look(tree, names, [key.name for key in repo.schema.secrets()]))
     files = [
         sealed.read(path, entry.data)
         for path, entry in sorted(tree.items())
         if tracked.sealed(path) and entry.mode not in (git.LINK, git.MODULE)
     ]
     rules = rulesfile.read(tree[rulesfile.PLACE].data if rulesfile.PLACE in tree else None, names)
-    found += [*rules.findings, *_compared(files, rules), *readers.shared(files)]
-    found += proposals.look(files, [key.name for key in repo.schema.secrets()])
+    findings += [*rules.findings, *_compared(files, rules), *readers.shared(files)]
+    findings += proposals.look(files, [key.name for key in repo.schema.secrets()])
     looked = {
-        "sealed files": sum(bool(tracked.SEALED.fullmatch(one.place)) for one in files),
-        "values": sum(one.values for one in files),
-        "recipients": sum(len(one.recipients) for one in files),
+        "sealed files": sum(bool(tracked.SEALED.fullmatch(file.place)) for file in files),
+        "values": sum(file.values for file in files),
+        "recipients": sum(len(file.recipients) for file in files),
     }
-    return found, looked
+    return findings, looked
 
 
 def _compared(files: list[sealed.Sealed], rules: rulesfile.Rules) -> Iterator[Finding]:
-    for one in files:
-        yield from one.findings
-        match = tracked.sealed(one.place)
-        if match and match[1] in rules.recipients and one.recipients:
-            yield from readers.compare(one, rules.recipients[match[1]])
+    for file in files:
+        yield from file.findings
+        match = tracked.sealed(file.place)
+        if match and match[1] in rules.recipients and file.recipients:
+            yield from readers.compare(file, rules.recipients[match[1]])
 
 
-def _is_file(one: git.Version) -> bool:
-    return one.mode != git.MODULE
+def _is_file(version: git.Version) -> bool:
+    return version.mode != git.MODULE
 
 
-def _same(one: git.Version, folder: Tree) -> bool:
-    if not _is_file(one):
+def _same(version: git.Version, folder: Tree) -> bool:
+    if not _is_file(version):
         return True
-    here = folder.get(one.path)
-    return here is not None and here.mode == one.mode and git.blob(here.data, one.blob) == one.blob
+    here = folder.get(version.path)
+    return here is not None and here.mode == version.mode and git.blob(here.data, version.blob) == version.blob
 
 
 def _folder(root: Path, index: list[git.Version]) -> dict[str, Entry]:
-    """Return the tracked files as they lie in the folder, and everything that lies in secrets/."""
-    paths = [one.path for one in index if _is_file(one)]
+    """Return the tracked files as they are in the folder, and everything in secrets/."""
+    paths = [version.path for version in index if _is_file(version)]
     secrets = root / tracked.FOLDER
     if not secrets.is_symlink():
         paths += [
             str(path.relative_to(root)) for path in secrets.rglob("*") if not path.is_dir() or path.is_symlink()
         ]
-    found = {}
+    entries = {}
     for path in paths:
         if (entry := _entry(root / path)) is not None:
-            found[path] = entry
-    modules = {one.path: Entry(one.mode, b"") for one in index if not _is_file(one)}
-    return found | modules
+            entries[path] = entry
+    modules = {version.path: Entry(version.mode, b"") for version in index if not _is_file(version)}
+    return entries | modules
 
 
 def _entry(path: Path) -> Entry | None:
-    """Return a file, or a link as git keeps it; None when it is gone."""
+    """Return a file, or a link as git keeps it; None when it does not exist."""
     try:
         if path.is_symlink():
             return Entry(git.LINK, bytes(path.readlink()))

@@ -16,15 +16,15 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    def look(repo: Repo) -> Findings:
-        found = sealing.check(repo)
+    def check(repo: Repo) -> Findings:
+        findings = sealing.check(repo)
         if arguments.base is None and arguments.history is None:
-            return found
+            return findings
         base, _, head = (arguments.history or f"{arguments.base}..HEAD").rpartition("..")
         past = sealing.check_history(repo, base if base or arguments.base is not None else None, head)
-        return found | past
+        return findings | past
 
-    gate.run("sealing", sealing.RULES, look, arguments)
+    gate.run("sealing", sealing.RULES, check, arguments)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What one ciphertext of sops looks like from outside, and how to tell a made-up one.
+"""What one ciphertext of sops looks like from outside, and how to recognise a made-up one.
 
 The format is that of sops' aes/cipher.go: AES-256-GCM with a nonce of 32 bytes and a tag of 16. Every base64 here
-is canonical: the bits that a last character has to spare are zero, so that one text stands for one ciphertext.
+is canonical: the bits that a last character has to spare are zero, so each ciphertext has exactly one text.
 """
 
 import binascii
@@ -13,7 +13,7 @@ LAST_OF_16 = rb"[AQgw]"  # the last character of 16 bytes, four bits to spare
 _DATA = rb"(?:%b{4})*(?:%b{4}|%b{2}%b=|%b%b==)" % (_B64, _B64, _B64, LAST_OF_32, _B64, LAST_OF_16)
 _IV = rb"%b{42}%b=" % (_B64, LAST_OF_32)
 _TAG = rb"%b{21}%b==" % (_B64, LAST_OF_16)
-# One group each for data, iv and tag; the type goes in at the end.
+# One group each for data, iv and tag; the type is added at the end.
 PATTERN = rb"ENC\[AES256_GCM,data:(%b),iv:(%b),tag:(%b),type:" % (_DATA, _IV, _TAG)
 
 # A chance below which bytes that look like text are not taken for random: of honest values as short as eight
@@ -39,7 +39,7 @@ def made_up(data: bytes) -> bool:
         return True
     if data.isascii():
         return any((len(some) / 256) ** len(data) < UNLIKELY and some.issuperset(data) for some in _ALPHABETS)
-    # What is no UTF-8 becomes surrogates, which are not printable.
+    # What is not UTF-8 becomes surrogates, which are not printable.
     return _UTF8 ** len(data) < UNLIKELY and data.decode(errors="surrogateescape").isprintable()
 
 

@@ -52,22 +52,22 @@ class Kind(Enum):
 
 
 def kind(recipient: str) -> Kind | None:
-    """Return the kind of a recipient; None for a plugin's, an SSH key, or something that is none at all."""
-    return next((one for one in Kind if one.recipient.fullmatch(recipient)), None)
+    """Return the kind of a recipient; None for a plugin's, an SSH key, or a text that is not a recipient."""
+    return next((candidate for candidate in Kind if candidate.recipient.fullmatch(recipient)), None)
 
 
 def problem(recipient: str, line: bytes) -> tuple[Rule, str] | None:
-    """Say what is wrong with the envelope of a recipient, given as it stands in the file; None when nothing is."""
+    """Say what is wrong with the envelope of a recipient, given as the file has it; None when nothing is wrong."""
     raw = _opened(line)
     if raw is None:
         return ENVELOPE, "is not the armor that age writes"
     stanzas = sum(row.startswith(b"->") for row in raw.partition(b"\n---")[0].split(b"\n"))
     if stanzas > 1:
         return HIDDEN_READER, f"has {stanzas} stanzas, so {stanzas} can open it"
-    own, found = kind(recipient), [(one, one.header.fullmatch(raw)) for one in Kind]
-    match = next((match for one, match in found if match and one is own), None)
+    own, matches = kind(recipient), [(candidate, candidate.header.fullmatch(raw)) for candidate in Kind]
+    match = next((match for candidate, match in matches if match and candidate is own), None)
     if match is None:
-        if any(match for _, match in found):
+        if any(match for _, match in matches):
             return KIND, "is not of the recipient's kind"
         return ENVELOPE, "is not one stanza and a data key"
     return (ENVELOPE, "reads like text") if made_up(match[1]) else None

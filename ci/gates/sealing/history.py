@@ -1,4 +1,4 @@
-"""The commits of a pull request: what stood in them for a while, and what a change of readers left behind."""
+"""The commits of a pull request: what was in them for a while, and what a change of readers left behind."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -36,75 +36,75 @@ def look(
     if not shas:
         return [], 0
     changes = list(git.changes(root, shas))
-    files = [(sha, one) for sha in before for one in _sealed(root, sha)]
+    files = [(sha, version) for sha in before for version in _sealed(root, sha)]
     last = _sealed(root, tip)
-    blobs = dict(git.contents(root, (one.blob for _, one in [*files, *changes] if one.mode != git.MODULE)))
-    found = []
-    for sha, one in changes:
-        entry = Entry(one.mode, blobs.get(one.blob, b""))
+    versions = [version for _, version in [*files, *changes] if version.mode != git.MODULE]
+    blobs = dict(git.contents(root, (version.blob for version in versions)))
+    findings = []
+    for sha, version in changes:
+        entry = Entry(version.mode, blobs.get(version.blob, b""))
         place = f"{sha[: git.SHORT]}:"
-        here = tracked.look({one.path: entry}, names, keys)
-        found += [
-            _at(place, each) for each in here if each.rule != tracked.STRANGER.id
-        ]  # it may have been one then
-        if _is_sealed(one):
-            found += sealed.read(f"{place}{one.path}", entry.data).findings
-    sealed_ones = [*files, *((sha, one) for sha, one in changes if _is_sealed(one))]
-    found += _removed(
-        [(f"{sha[: git.SHORT]}:", sealed.read(one.path, blobs[one.blob])) for sha, one in sealed_ones],
-        [sealed.read(one.path, data) for one in last for _, data in git.contents(root, [one.blob])],
+        findings += [
+            replace(problem, place=f"{place}{problem.place}")
+            for problem in tracked.look({version.path: entry}, names, keys)
+            if problem.rule != tracked.STRANGER.id  # it may have been an environment then
+        ]
+        if _is_sealed(version):
+            findings += sealed.read(f"{place}{version.path}", entry.data).findings
+    files += ((sha, version) for sha, version in changes if _is_sealed(version))
+    findings += _removed(
+        [(f"{sha[: git.SHORT]}:", sealed.read(version.path, blobs[version.blob])) for sha, version in files],
+        [sealed.read(version.path, data) for version in last for _, data in git.contents(root, [version.blob])],
     )
     if start is not None:
-        found += _rollbacks(root, start, before, last)
-    return found, len(shas)
+        findings += _rollbacks(root, start, before, last)
+    return findings, len(shas)
 
 
 def _removed(versions: list[tuple[str, Sealed]], last: list[Sealed]) -> Iterator[Finding]:
     """Yield what a removed recipient can still open: at the end, and where a new value was sealed for them too."""
     readers: dict[tuple[bytes, bytes], set[str]] = defaultdict(set)  # of each ciphertext, so far
-    for commit, one in versions:
-        if not one.pairs.keys() <= readers.keys():
-            yield from _stale(one, readers, commit)
-        for pair in one.pairs:
-            readers[pair] |= {who for who, _ in one.recipients}
-    for one in last:
-        yield from _stale(one, readers, "")
+    for commit, file in versions:
+        if not file.pairs.keys() <= readers.keys():
+            yield from _stale(file, readers, commit)
+        for pair in file.pairs:
+            readers[pair] |= {recipient for recipient, _ in file.recipients}
+    for file in last:
+        yield from _stale(file, readers, "")
 
 
-def _stale(one: Sealed, readers: Mapping[tuple[bytes, bytes], set[str]], commit: str) -> Iterator[Finding]:
-    own = {who for who, _ in one.recipients}
-    for pair, key in one.pairs.items():
-        if gone := readers.get(pair, set()) - own:
-            message = f"is as it was when {shown(min(gone))} could open it, so the data key is the same"
-            yield finding(REMOVED, f"{commit}{one.place}", message, key=key)
+def _stale(file: Sealed, readers: Mapping[tuple[bytes, bytes], set[str]], commit: str) -> Iterator[Finding]:
+    own = {recipient for recipient, _ in file.recipients}
+    for pair, key in file.pairs.items():
+        if removed := readers.get(pair, set()) - own:
+            message = f"is as it was when {shown(min(removed))} could open it, so the data key is the same"
+            yield finding(REMOVED, f"{commit}{file.place}", message, key=key)
 
 
 def _rollbacks(root: Path, base: str, before: list[str], last: list[git.Version]) -> Iterator[Finding]:
-    """Yield the sealed files of the head that equal one of the base's past, which the base has left behind.
+    """Yield the sealed files of the head that equal one of the base's past, which the base has since replaced.
 
-    sops' MAC has a new nonce whenever a file is written, so that it tells versions apart.
+    sops' MAC has a new nonce whenever a file is written, so it distinguishes versions.
     """
-    kept = [one for sha in (base, *before) for one in _sealed(root, sha)]
-    changed = [one for one in last if one.blob not in {each.blob for each in kept}]
+    earlier = [version for sha in (base, *before) for version in _sealed(root, sha)]
+    changed = [version for version in last if version.blob not in {other.blob for other in earlier}]
     if not changed:
         return
     past = git.ever(root, [base], tracked.FOLDER)
-    wanted = {*past, *(one.blob for one in changed)}
-    macs = {name: sealed.read("", data).mac for name, data in git.contents(root, wanted)}
+    blobs = {*past, *(version.blob for version in changed)}
+    macs = {name: sealed.read("", data).mac for name, data in git.contents(root, blobs)}
     old = {mac for name, mac in macs.items() if name in past and mac}
-    for one in changed:
-        now = {macs[each.blob] for each in kept if each.path == one.path} - {b""}  # what is broken may be fixed
-        if (now or tracked.PROPOSAL.fullmatch(one.path)) and macs[one.blob] in old - now:
-            yield finding(ROLLBACK, one.path, "is an older version, the base has a newer one")
+    for version in changed:
+        now = {macs[other.blob] for other in earlier if other.path == version.path} - {
+            b""
+        }  # what is broken may be fixed
+        if (now or tracked.PROPOSAL.fullmatch(version.path)) and macs[version.blob] in old - now:
+            yield finding(ROLLBACK, version.path, "is an older version, the base has a newer one")
 
 
 def _sealed(root: Path, commit: str) -> list[git.Version]:
-    return [one for one in git.committed(root, commit, tracked.FOLDER) if _is_sealed(one)]
+    return [version for version in git.committed(root, commit, tracked.FOLDER) if _is_sealed(version)]
 
 
-def _is_sealed(one: git.Version) -> bool:
-    return bool(tracked.sealed(one.path)) and one.mode not in (git.LINK, git.MODULE)
-
-
-def _at(commit: str, one: Finding) -> Finding:
-    return replace(one, place=f"{commit}{one.place}")
+def _is_sealed(version: git.Version) -> bool:
+    return bool(tracked.sealed(version.path)) and version.mode not in (git.LINK, git.MODULE)

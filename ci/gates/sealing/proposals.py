@@ -1,4 +1,4 @@
-"""Proposals: sealed files of one value each, that somebody who cannot open the environment asks for."""
+"""Proposals: sealed files of one value each, asked for by a person who cannot open the environment."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -17,9 +17,9 @@ RULES = (PROPOSAL,)
 
 def look(files: Iterable[Sealed], keys: Collection[str]) -> Iterator[Finding]:
     """Yield the proposals that are not one value of a secret key, given those keys."""
-    for one in files:
-        match = tracked.PROPOSAL.fullmatch(one.place)
+    for file in files:
+        match = tracked.PROPOSAL.fullmatch(file.place)
         if match and match[2] not in keys:
-            yield finding(PROPOSAL, one.place, "is for a key that is no secret of the schema", key=match[2])
-        elif match and list(one.pairs.values()) != [match[2]]:
-            yield finding(PROPOSAL, one.place, "does not hold its one key and nothing else", key=match[2])
+            yield finding(PROPOSAL, file.place, "is for a key that is no secret of the schema", key=match[2])
+        elif match and list(file.pairs.values()) != [match[2]]:
+            yield finding(PROPOSAL, file.place, "does not hold its one key and nothing else", key=match[2])

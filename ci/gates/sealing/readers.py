@@ -26,33 +26,34 @@ DUPLICATE = Rule(
 RULES = (EXTRA, MISSING, DUPLICATE)
 
 
-def compare(one: Sealed, allowed: Sequence[str]) -> Iterator[Finding]:
+def compare(file: Sealed, allowed: Sequence[str]) -> Iterator[Finding]:
     """Yield how the recipients of a file differ from those of its rule."""
-    lines = dict(one.recipients)
-    for who, count in Counter(who for who, _ in one.recipients).items():
-        if who not in allowed:
-            message = f"{shown(who)} can open it, and .sops.yaml does not name it"
-            yield finding(EXTRA, one.place, message, line=lines[who])
+    lines = dict(file.recipients)
+    for recipient, count in Counter(recipient for recipient, _ in file.recipients).items():
+        if recipient not in allowed:
+            message = f"{shown(recipient)} can open it, and .sops.yaml does not name it"
+            yield finding(EXTRA, file.place, message, line=lines[recipient])
         if count > 1:
-            yield finding(DUPLICATE, one.place, f"{shown(who)} is there {count} times", line=lines[who])
-    for who in allowed:
-        if who not in lines:
-            yield finding(MISSING, one.place, f"{shown(who)} is in .sops.yaml, and cannot open it")
+            message = f"{shown(recipient)} is there {count} times"
+            yield finding(DUPLICATE, file.place, message, line=lines[recipient])
+    for recipient in allowed:
+        if recipient not in lines:
+            yield finding(MISSING, file.place, f"{shown(recipient)} is in .sops.yaml, and cannot open it")
 
 
 def shared(files: Iterable[Sealed]) -> Iterator[Finding]:
     """Yield what one file has of another: a nonce is used once, and a data key is for one file."""
     nonces: dict[bytes, Sealed] = {}
     envelopes: dict[bytes, Sealed] = {}
-    for one in files:
-        yield from _of_another(IV, "has a nonce of", one, one.nonces, nonces)
-        yield from _of_another(ENVELOPE, "has an envelope of", one, one.envelopes, envelopes)
+    for file in files:
+        yield from _of_another(IV, "has a nonce of", file, file.nonces, nonces)
+        yield from _of_another(ENVELOPE, "has an envelope of", file, file.envelopes, envelopes)
 
 
 def _of_another(
-    rule: Rule, what: str, one: Sealed, own: Mapping[bytes, int], known: dict[bytes, Sealed]
+    rule: Rule, phrase: str, file: Sealed, own: Mapping[bytes, int], known: dict[bytes, Sealed]
 ) -> Iterator[Finding]:
     for content, line in own.items():
-        other = known.setdefault(content, one)
-        if other is not one:
-            yield finding(rule, one.place, f"{what} {other.place}", line=line)
+        other = known.setdefault(content, file)
+        if other is not file:
+            yield finding(rule, file.place, f"{phrase} {other.place}", line=line)

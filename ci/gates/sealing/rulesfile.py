@@ -1,7 +1,7 @@
-""".sops.yaml: who may open what. sops reads it loosely; here one form alone is right, the one of `inv init`.
+""".sops.yaml: who may open what. sops reads it loosely; only the form that `inv init` writes is accepted here.
 
 sops ignores keys that it does not know, takes the first rule whose unanchored expression fits, and encrypts for
-any kind of recipient, so that a slip there changes who can read a secret without a word.
+any kind of recipient, so that a slip in it silently changes who can read a secret.
 """
 
 from collections import Counter
@@ -65,35 +65,35 @@ class Rules:
 
 
 def read(data: bytes | None, environments: Collection[str]) -> Rules:
-    """Read .sops.yaml; None when there is none."""
-    it = Rules()
+    """Read .sops.yaml; None means that the file does not exist."""
+    result = Rules()
     text = (data or b"").decode(errors="replace")
 
     def add(rule: Rule, message: str, key: str = "", sought: str = "") -> None:
         line = text.count("\n", 0, max(text.find(sought or key), 0)) + 1
-        it.findings.append(finding(rule, PLACE, message, line=line, key=key))
+        result.findings.append(finding(rule, PLACE, message, line=line, key=key))
 
     document = _document(data)
     rules = document.get("creation_rules") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(rules, list):
         add(UNREADABLE, "is not there" if data is None else "is not a list of rules that sops and we read alike")
-        return it
+        return result
     for key in (*_strangers(document, {"creation_rules"}), *_twice(text)):
         add(KEY, "does not belong here, or is there twice", key)
     for rule in rules:
-        for found, message, key, sought in _rule(it, rule):
-            add(found, message, key, sought)
-    for name in it.recipients:
+        for violation, message, key, sought in _rule(result, rule):
+            add(violation, message, key, sought)
+    for name in result.recipients:
         if name not in environments:
             add(STRANGER, "is no environment of environments.yaml", name, f"secrets/{name}")
     for name in environments:
-        if name not in it.recipients:
+        if name not in result.recipients:
             add(MISSING, "has no rule, nobody can seal for it", name, "creation_rules")
-    return it
+    return result
 
 
-def _rule(it: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
-    """Take in one rule and yield what is wrong with it: rule, message, key, and a text that stands there."""
+def _rule(result: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
+    """Take in one rule and yield what is wrong with it: rule, message, key, and a text to find its line by."""
     if not isinstance(rule, dict):
         yield UNREADABLE, "has a rule that is no mapping", "", ""
         return
@@ -101,32 +101,32 @@ def _rule(it: Rules, rule: Any) -> Iterator[tuple[Rule, str, str, str]]:
         yield KEY, "does not belong in a rule", key, ""
     regex = str(rule.get("path_regex"))
     match = PATH_REGEX.fullmatch(regex)
-    who = _listed(rule.get("age"))
+    recipients = _listed(rule.get("age"))
     if match is None:
         yield REGEX, "is not ^, one environment's file and $", "path_regex", regex
         return
     name = match[1].replace("\\", "")
-    if name in it.recipients:
+    if name in result.recipients:
         yield TWICE, "has two rules, the first wins", name, regex
         return
-    it.recipients[name] = who
-    yield from _recipients(name, who)
+    result.recipients[name] = recipients
+    yield from _recipients(name, recipients)
 
 
-def _recipients(name: str, who: list[str]) -> Iterator[tuple[Rule, str, str, str]]:
-    if not who:
+def _recipients(name: str, recipients: list[str]) -> Iterator[tuple[Rule, str, str, str]]:
+    if not recipients:
         yield NOBODY, "has no recipients", name, f"secrets/{name}"
-    for one, count in Counter(who).items():
-        if kind(one) is None:
-            yield PLUGIN, f"has a recipient that is not age's own: {shown(one)}", name, one
+    for recipient, count in Counter(recipients).items():
+        if kind(recipient) is None:
+            yield PLUGIN, f"has a recipient that is not age's own: {shown(recipient)}", name, recipient
         if count > 1:
-            yield REPEATED, f"has a recipient twice: {shown(one)}", name, one
-        if kind(one) is Kind.X25519 and Kind.POST_QUANTUM in map(kind, who):
-            yield WEAKER, f"has a recipient weaker than the others: {shown(one)}", name, one
+            yield REPEATED, f"has a recipient twice: {shown(recipient)}", name, recipient
+        if kind(recipient) is Kind.X25519 and Kind.POST_QUANTUM in map(kind, recipients):
+            yield WEAKER, f"has a recipient weaker than the others: {shown(recipient)}", name, recipient
 
 
 def shown(recipient: str) -> str:
-    """Return the beginning of a recipient, by which a person tells it from others."""
+    """Return the beginning of a recipient, by which a person distinguishes it from others."""
     return recipient if len(recipient) <= 24 else f"{recipient[:20]}…"  # noqa: PLR2004
 
 
@@ -141,8 +141,8 @@ def _document(data: bytes | None) -> Any:
 def _listed(value: Any) -> list[str]:
     """Return recipients as sops does: of a list, or of a text with commas."""
     if isinstance(value, str):
-        return [one.strip() for one in value.split(",") if one.strip()]
-    return [str(one) for one in value] if isinstance(value, list) else []
+        return [recipient.strip() for recipient in value.split(",") if recipient.strip()]
+    return [str(recipient) for recipient in value] if isinstance(value, list) else []
 
 
 def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
@@ -150,7 +150,7 @@ def _strangers(mapping: dict[Any, Any], known: set[str]) -> list[str]:
 
 
 def _twice(text: str) -> Iterator[str]:
-    """Yield each key that stands twice in one mapping, of which YAML readers take different ones."""
+    """Yield each key that one mapping has twice: YAML readers differ in which of the two they take."""
     nodes = [yaml.compose(text, Loader=documents.LOADER)]
     while nodes:
         node = nodes.pop()

@@ -1,7 +1,7 @@
 """One sealed file, as far as it can be judged without a key.
 
-What sops' MAC protects, `sops decrypt` finds. Here is the rest: what it accepts, and what it would only say to
-somebody who has an identity. A message never repeats a value, nor ciphertext.
+What sops' MAC protects, `sops decrypt` finds. Here is the rest: what it accepts, and what it would only report
+to a person who has an identity. A message never repeats a value, nor ciphertext.
 """
 
 import re
@@ -76,7 +76,7 @@ _REQUIRED = ("sops_lastmodified", "sops_mac", "sops_version")
 
 @dataclass
 class Sealed:
-    """What a sealed file holds, as far as others need it; bytes are as they stand there, lines count from 1."""
+    """What a sealed file holds, as far as others need it; bytes are as in the file, lines count from 1."""
 
     place: str
     pairs: dict[tuple[bytes, bytes], str] = field(default_factory=dict)  # key by data and tag
@@ -94,71 +94,71 @@ class Sealed:
 
 def read(place: str, data: bytes) -> Sealed:
     """Read a sealed file, with everything that is wrong with it."""
-    it = Sealed(place)
+    file = Sealed(place)
     if b"\r" in data:
-        it.add(RETURN, "has carriage returns, sops cannot read it", data.count(b"\n", 0, data.index(b"\r")) + 1)
+        file.add(RETURN, "has carriage returns, sops cannot read it", data.count(b"\n", 0, data.index(b"\r")) + 1)
         data = data.replace(b"\r\n", b"\n")
     marks = [data.count(b"\n", 0, mark.start()) + 1 for mark in _MARK.finditer(data)]
     if marks:
-        it.add(CONFLICT, "has an unresolved merge conflict, sops cannot read it", marks[0])
-        return it
+        file.add(CONFLICT, "has an unresolved merge conflict, sops cannot read it", marks[0])
+        return file
     if data and not data.endswith(b"\n"):
-        it.add(LINE, "the last line has no end", data.count(b"\n") + 1)
+        file.add(LINE, "the last line has no end", data.count(b"\n") + 1)
         data += b"\n"
     metadata: dict[str, tuple[bytes, int]] = {}
-    seen: set[bytes] = set()
+    keys: set[bytes] = set()
     for number, match in enumerate(_LINES.finditer(data), start=1):
         key, content, iv, tag, other = match.groups()
         if key is None:
-            key = _other(it, number, other, metadata)
+            key = _other(file, number, other, metadata)
         else:
-            _value(it, number, key.decode(), (content, iv, tag))
+            _value(file, number, key.decode(), (content, iv, tag))
         if metadata and key and not key.startswith(b"sops_"):
-            it.add(ORDER, "stands after the metadata", number, _shown(key))
-        if key in seen:
-            it.add(DUPLICATE, "is there twice, sops takes both", number, _shown(key))
+            file.add(ORDER, "stands after the metadata", number, _shown(key))
+        if key in keys:
+            file.add(DUPLICATE, "is there twice, sops takes both", number, _shown(key))
         if key:
-            seen.add(key)
-    _metadata(it, metadata)
-    return it
+            keys.add(key)
+    _metadata(file, metadata)
+    return file
 
 
-def _value(it: Sealed, number: int, key: str, parts: tuple[bytes, bytes, bytes]) -> None:
+def _value(file: Sealed, number: int, key: str, parts: tuple[bytes, bytes, bytes]) -> None:
     """Look at a well-formed ciphertext."""
     content, iv, tag = parts
-    it.values += 1
-    it.pairs[content, tag] = key
-    if iv in it.nonces:
-        it.add(IV, f"has the nonce of line {it.nonces[iv]}", number, key)
-    it.nonces.setdefault(iv, number)
+    file.values += 1
+    file.pairs[content, tag] = key
+    if iv in file.nonces:
+        file.add(IV, f"has the nonce of line {file.nonces[iv]}", number, key)
+    file.nonces.setdefault(iv, number)
     if any(ciphertext.made_up(ciphertext.decoded(part)) for part in parts):
-        it.add(MADE_UP, "is no ciphertext, it decodes to text", number, key)
+        file.add(MADE_UP, "is no ciphertext, it decodes to text", number, key)
 
 
-def _other(it: Sealed, number: int, line: bytes, metadata: dict[str, tuple[bytes, int]]) -> bytes:
-    """Look at a line that is no well-formed value, and return its name."""
+def _other(file: Sealed, number: int, line: bytes, metadata: dict[str, tuple[bytes, int]]) -> bytes:
+    """Look at a line that is not a well-formed value, and return its name."""
     if line.startswith(b"#"):
         match = _ENCRYPTED.fullmatch(line[1:])
         if match and match[4] == b"comment":
-            _value(it, number, "", (match[1], match[2], match[3]))
+            _value(file, number, "", (match[1], match[2], match[3]))
         else:
-            it.add(COMMENT, "is a comment in clear", number)
+            file.add(COMMENT, "is a comment in clear", number)
         return b""
     name, equals, value = line.partition(b"=")
     if not equals:
-        it.add(LINE, "is no KEY=value", number)
+        file.add(LINE, "is no KEY=value", number)
         return b""
     key = _shown(name)
     if name.startswith(b"sops_"):
         if key in _VALUES or _LISTED.fullmatch(key):
             metadata.setdefault(key, (value, number))
         else:
-            it.add(UNKNOWN, "is no metadata that belongs here", number, key)
+            file.add(UNKNOWN, "is no metadata that belongs here", number, key)
         return name
     if not KEY_NAME.fullmatch(key):
-        it.add(NAME, "is a name that no key can have", number)
+        file.add(NAME, "is a name that no key can have", number)
     if problem := _diagnosis(value):
-        it.add(*problem, number, key)
+        file.add(*problem, number, key)
     return name
 
 
@@ -177,58 +177,58 @@ def _diagnosis(value: bytes) -> tuple[Rule, str] | None:
     return (TYPE, "is not of type str") if match[4] != b"str" else None
 
 
-def _metadata(it: Sealed, metadata: dict[str, tuple[bytes, int]]) -> None:
+def _metadata(file: Sealed, metadata: dict[str, tuple[bytes, int]]) -> None:
     if not metadata:
-        it.add(UNSEALED, "has no metadata of sops, it was never sealed", 1)
+        file.add(UNSEALED, "has no metadata of sops, it was never sealed", 1)
         return
     for key in _REQUIRED:
         if key not in metadata:
-            it.add(METADATA, "is missing", 1, key)
+            file.add(METADATA, "is missing", 1, key)
     for key, form in _VALUES.items():
         value, number = metadata.get(key, (b"", 0))
         match = form.fullmatch(value)
         if number and match is None:
-            it.add(METADATA, "is not as sops writes it", number, key)
+            file.add(METADATA, "is not as sops writes it", number, key)
         elif match and key == "sops_mac":
-            _mac(it, number, match)
-    _recipients(it, metadata)
+            _mac(file, number, match)
+    _recipients(file, metadata)
 
 
-def _recipients(it: Sealed, metadata: dict[str, tuple[bytes, int]]) -> None:
-    for name, who, content, number in _readers(it, metadata):
-        it.recipients.append((who, number))
-        if content in it.envelopes:
-            it.add(envelope.ENVELOPE, f"is the envelope of line {it.envelopes[content]}", number, name)
-        it.envelopes.setdefault(content, number)
-        if problem := envelope.problem(who, content):
-            it.add(*problem, number, name)
-    if not it.recipients:
-        it.add(METADATA, "has no recipient, nobody can open it", 1)
+def _recipients(file: Sealed, metadata: dict[str, tuple[bytes, int]]) -> None:
+    for name, recipient, content, number in _readers(file, metadata):
+        file.recipients.append((recipient, number))
+        if content in file.envelopes:
+            file.add(envelope.ENVELOPE, f"is the envelope of line {file.envelopes[content]}", number, name)
+        file.envelopes.setdefault(content, number)
+        if problem := envelope.problem(recipient, content):
+            file.add(*problem, number, name)
+    if not file.recipients:
+        file.add(METADATA, "has no recipient, nobody can open it", 1)
 
 
-def _mac(it: Sealed, number: int, match: re.Match[bytes]) -> None:
-    it.mac, parts = match[0], [ciphertext.decoded(part) for part in match.groups()]
+def _mac(file: Sealed, number: int, match: re.Match[bytes]) -> None:
+    file.mac, parts = match[0], [ciphertext.decoded(part) for part in match.groups()]
     if len(parts[0]) != _MAC_SIZE or any(ciphertext.made_up(part) for part in parts):
-        it.add(METADATA, "is not as sops writes it", number, "sops_mac")
-    if match[2] in it.nonces:
-        it.add(IV, f"has the nonce of line {it.nonces[match[2]]}", number, "sops_mac")
-    it.nonces.setdefault(match[2], number)
+        file.add(METADATA, "is not as sops writes it", number, "sops_mac")
+    if match[2] in file.nonces:
+        file.add(IV, f"has the nonce of line {file.nonces[match[2]]}", number, "sops_mac")
+    file.nonces.setdefault(match[2], number)
 
 
-def _readers(it: Sealed, metadata: dict[str, tuple[bytes, int]]) -> Iterator[tuple[str, str, bytes, int]]:
+def _readers(file: Sealed, metadata: dict[str, tuple[bytes, int]]) -> Iterator[tuple[str, str, bytes, int]]:
     """Yield the name of each envelope, its recipient, itself and its line; the list must have no gaps."""
     listed = {int(match[1]) for key in metadata if (match := _LISTED.fullmatch(key))}
     for index in sorted(listed):
         pair = [f"sops_age__list_{index}__map_{part}" for part in ("recipient", "enc")]
         missing = [key for key in pair if key not in metadata]
         if missing or index >= len(listed):
-            it.add(METADATA, "stands alone, the list of recipients has a gap", 1, (missing or pair)[0])
+            file.add(METADATA, "stands alone, the list of recipients has a gap", 1, (missing or pair)[0])
         if not missing:
-            (who, _), (content, number) = metadata[pair[0]], metadata[pair[1]]
-            yield pair[1], who.decode(errors="replace"), content, number
+            (recipient, _), (content, number) = metadata[pair[0]], metadata[pair[1]]
+            yield pair[1], recipient.decode(errors="replace"), content, number
 
 
 def _shown(name: bytes) -> str:
-    """Return a name as it may be shown: what is no name might be part of a value."""
+    """Return a name as it may be shown: what is not a name might be part of a value."""
     text = name.decode(errors="replace")
     return text if re.fullmatch(r"(?:[A-Z][A-Z0-9_]*|sops_[a-z0-9_]+)", text) and len(text) <= 80 else ""  # noqa: PLR2004

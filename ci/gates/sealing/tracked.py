@@ -1,4 +1,4 @@
-"""What has no place in git, wherever it lies: by its name, its mode, and what stands in it."""
+"""What has no place in git, in any folder: by its name, its mode, and its content."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -78,7 +78,7 @@ _IDENTITY = re.compile(
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the index, of a commit, or of the folder: its mode as git writes it, and what stands in it."""
+    """A file of the index, of a commit, or of the folder: its mode as git writes it, and its content."""
 
     mode: str
     data: bytes
@@ -89,10 +89,12 @@ Tree = Mapping[str, Entry]
 
 def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[Finding]:
     """Yield what has no place in a tree, given the environments' names and the secret keys."""
-    assigned = _assigned(keys)
+    secrets = "|".join(sorted(keys))
+    # A secret key at the beginning of a line, with a value that is not sealed.
+    assigned = re.compile(rf"(?m)^(?:export )?({secrets})=(?!ENC\[|[\s$<{{]|\Z)".encode()) if secrets else None
     for path, entry in tree.items():
-        if found := _named(path, entry.mode, names):
-            rule, message = found
+        if judgement := _named(path, entry.mode, names):
+            rule, message = judgement
             yield finding(rule, path, message)
         for match in _IDENTITY.finditer(entry.data) if b"AGE-" in entry.data else ():
             yield finding(IDENTITY, path, "holds an age identity", line=_line(entry.data, match.start()))
@@ -143,20 +145,14 @@ def _bare(name: str) -> str:
     return bare.removeprefix(".") if name.startswith(".") and bare.count(".") > 1 else bare
 
 
-def _assigned(keys: Collection[str]) -> re.Pattern[bytes] | None:
-    """Return what finds secret keys at the beginnings of lines, with a value that is not sealed."""
-    words = "|".join(sorted(keys))
-    return re.compile(rf"(?m)^(?:export )?({words})=(?!ENC\[|[\s$<{{]|\Z)".encode()) if words else None
-
-
 def _in_clear(assigned: re.Pattern[bytes], path: str, data: bytes) -> Finding | None:
     """Find two or more secrets with their values, as `sops decrypt` prints them; plain files are parity's."""
     if _PLAIN.fullmatch(path) or b"=" not in data:
         return None
-    found = list(assigned.finditer(data))
-    if len({match[1] for match in found}) < 2:  # noqa: PLR2004, one alone may be an example
+    matches = list(assigned.finditer(data))
+    if len({match[1] for match in matches}) < 2:  # noqa: PLR2004, a single value may be an example
         return None
-    return finding(CLEAR, path, "holds secrets in clear", line=_line(data, found[0].start()))
+    return finding(CLEAR, path, "holds secrets in clear", line=_line(data, matches[0].start()))
 
 
 def _line(data: bytes, position: int) -> int:
