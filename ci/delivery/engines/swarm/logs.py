@@ -14,7 +14,7 @@ def read(cluster: Cluster, service: str | None, *, follow: bool) -> Iterator[str
 
     Raises NotRunningError when there is no such service.
     """
-    running = sorted(label(one, "service") for one in cluster.services() if label(one, "service"))
+    running = sorted(filter(None, (label(service, "service") for service in cluster.services())))
     names = [name for name in running if service in (None, name)]
     if not names:
         deploy = f"inv deploy --env={cluster.environment} starts it"
