@@ -92,7 +92,7 @@ def decrypt(deploy: Deploy) -> str:
 
 
 def prepare(deploy: Deploy) -> str | Events[str]:
-    """Clear away what a killed deploy left, claim the number, bring up what the services stand on."""
+    """Remove what a killed deploy left, claim the number, start what the services rely on."""
     deploy.begun = True
     return deploy.engine.prepare(deploy.release, deploy.sealed)
 
@@ -276,6 +276,6 @@ def _undo(deploy: Deploy, why: str) -> None:
 
 
 def _answers(deploy: Deploy, release: Release) -> str | None:
-    """Ask the proxy of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
+    """Ask the proxy, if there is one, until it answers with this release alone; SmokeError after the deadline."""
     url = deploy.engine.url(release)
     return smokes.ask(url, release) if url else None

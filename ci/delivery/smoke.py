@@ -46,7 +46,7 @@ class Delivery:
 
 
 def ask(url: str, release: Release) -> str:
-    """Ask the proxy until it answers with this release and nothing else; SmokeError when it does not in time."""
+    """Ask the proxy until it answers with this release alone; SmokeError if it does not in time."""
     begun, count, answer = time.monotonic(), 0, "nothing"
     trusted = ssl.create_default_context()  # what this machine trusts, with SSL_CERT_FILE
     while time.monotonic() - begun < PATIENCE_SECONDS:

@@ -64,7 +64,7 @@ class Git:
     own: bool = False
 
     def attempt(self, *words: str | Path, text: bytes = b"", timeout: float = 3600) -> command.Result:
-        """Run git to its end, whatever its exit code."""
+        """Run git to its end and return its result, with any exit code."""
         settings = _SETTINGS if self.own else {**_SETTINGS, "safe.directory": str(self.root)}
         env = {
             **_ENV,

@@ -36,7 +36,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is, of which kind, and what is to be said of it."""
+    """A place where the value is, or that could not be searched: its kind, its name, and a remark."""
 
     kind: str
     where: str
@@ -83,9 +83,8 @@ class Scan:
 
     def unseen(self, kind: str, where: str, why: object) -> None:
         """Note what could not be searched."""
-        self.report.unseen.append(
-            Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(str(why))))
-        )
+        place = Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(str(why))))
+        self.report.unseen.append(place)
 
     def looked(self, what: str, count: int) -> None:
         """Count what was searched."""
@@ -193,9 +192,8 @@ def _sealed(scan: Scan, places: objects.Places, versions: Mapping[str, bytes]) -
                 note(COMMIT, where, what + _versions(count, ", "))
     scan.looked("sealed versions", len(versions) - templates - sum(map(len, closed.values())))
     if templates:
-        scan.report.notes.append(
-            f"left out: {templates} sealed versions of before inv init, which the template sealed for nobody"
-        )
+        text = f"left out: {templates} sealed versions of before inv init, which the template sealed for nobody"
+        scan.report.notes.append(text)
 
 
 def _by_path(places: objects.Places, sources: Iterable[Source]) -> dict[str, int]:
@@ -219,9 +217,8 @@ def _images(scan: Scan) -> None:
     """The project's images, layer by layer."""
     repo, seen = scan.repo, set[str]()
     stores = (engines.open(repo, name).images for name in repo.environments.by_name)
-    addresses = ["", *(address for address in stores if address is not None)]
     title = f"{image.OCI}.title={repo.environments.project}"
-    for address in dict.fromkeys(addresses):
+    for address in dict.fromkeys(["", *filter(None, stores)]):  # "" is this machine's client
         try:
             with closing(docker.connect(address)) as engine:
                 for built in engine.images.list(filters={"label": title}):

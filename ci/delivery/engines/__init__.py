@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Hold the environment against other deploys; LockedError names the holder."""
 
     def unlock(self) -> str:
-        """Remove a lock whose holder is gone, and return whose it was."""
+        """Remove a lock whose holder has ended, and return who that was."""
 
     def image(self, sha: str) -> Image:
         """Return the image of a commit; an error says how to make it."""
@@ -152,7 +152,7 @@ def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
 
 
 def check(repo: Repo) -> None:
-    """Raise ConfigurationError, which names every problem, unless each engine knows what is said of it."""
+    """Raise ConfigurationError, which names every problem, unless the engines exist and accept their settings."""
     problems: list[str] = []
     for name, environment in repo.environments.by_name.items():
         if environment.engine in ENGINES:

@@ -56,11 +56,11 @@ def build(repo: Repo, revision: str = "", name: str = "") -> Made:
     return Made(wanted, str(image.id), image.attrs["Size"], new)
 
 
-def push(made: Made, name: str) -> str:
+def push(image: Made, name: str) -> str:
     """Push an image to REGISTRY/NAME and return what it is deployed by, REGISTRY/NAME@DIGEST."""
     with _translated():
-        engine, short = docker.connect(), made.tag.rpartition(":")[2]
-        engine.images.get(made.id).tag(name, short)
+        engine, short = docker.connect(), image.tag.rpartition(":")[2]
+        engine.images.get(image.id).tag(name, short)
         digest = ""
         for step in engine.images.push(name, short, stream=True, decode=True):
             if "error" in step:

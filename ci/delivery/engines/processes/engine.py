@@ -70,7 +70,7 @@ class Processes:
             yield
 
     def unlock(self) -> str:
-        """Do nothing: the kernel releases a lock whose holder is gone."""
+        """Do nothing: the kernel releases a lock whose holder has ended."""
         return "nothing to do, the lock ends with its holder"
 
     def image(self, sha: str) -> Image:
@@ -128,7 +128,7 @@ class Processes:
         return ""
 
     def record(self, release: Release) -> None:
-        """Make it the current release; the one before drains, and is gone when this returns."""
+        """Make it the current release; the previous one drains, and has ended when this returns."""
         kept = [*self.history(), release][-KEPT_RELEASES:]
         files.replace(self._releases, json.dumps([record.document() for record in kept], indent=1), mode=0o600)
         self._end_strays(grace=float(release.plain.get("SHUTDOWN_GRACE_SECONDS", 30)))

@@ -88,7 +88,7 @@ class Swarm:
         short = commit[: git.SHORT]
         if not registry:
             return Image(short, transfer.find(self._clients, images.tag(self._repo, commit)))
-        try:  # the manager asks, for the image was built on another machine
+        try:  # asked through the manager, because the image was built on another machine
             image = self._cluster.api.inspect_distribution(f"{registry}:{short}")
         except APIError:
             hint = f"inv build --push={registry} brings it there"

@@ -29,7 +29,7 @@ def read(cluster: Cluster, service: str | None, *, follow: bool) -> Iterator[str
 
 
 def _followed(cluster: Cluster, names: list[str], width: int) -> Iterator[str]:
-    """Yield the lines as they come; each service is read by a thread of its own."""
+    """Yield the lines as they arrive; each service is read by a thread of its own."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def follow(name: str) -> None:

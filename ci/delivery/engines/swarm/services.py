@@ -136,7 +136,7 @@ def _grace(task: dict[str, Any]) -> float:
 def fault(
     cluster: Cluster, release: Release, name: str, what: str, suspects: list[dict[str, Any]]
 ) -> errors.StartError:
-    """Return the error that shows why: what the health check said, and the end of the log."""
+    """Return the error that shows the health check's output and the end of the log."""
     ours = [task for task in suspects if specs.release_of(task) == release.number]
     detail = [*_health(cluster, ours[-1]), *_log(cluster, name, ours[-1])] if ours else []
     hint = f"the lines above are its health check's and the end of its log; release {release.number} is taken back"
