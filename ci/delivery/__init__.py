@@ -18,5 +18,5 @@ def _lazily(name: str) -> None:
     sys.modules[name].__dict__["__getattr__"] = load
 
 
-# The docker SDK imports it for ssh:// and takes longer for that than for all else; we have it use the ssh program.
+# The docker SDK imports it for ssh://, which takes longer than all its other imports; we use the ssh program.
 _lazily("paramiko")

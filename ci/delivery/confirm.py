@@ -5,7 +5,7 @@ from ci.ground.events import Events, Question
 
 
 def typed(name: str, what: str) -> Events[None]:
-    """Have an environment's name typed; NotConfirmedError when another answer comes, or none can."""
+    """Have an environment's name typed; NotConfirmedError for another answer, or when there can be none."""
     answer = yield Question(f"type {name} to go on: ")
     if answer is None or answer.strip() != name:
         raise errors.NotConfirmedError(

@@ -1,4 +1,4 @@
-"""A deploy, step by step. It ends with the new release healthy everywhere, or with what ran before untouched."""
+"""A deploy, step by step. It ends with the new release healthy everywhere, or with the previous one untouched."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -92,18 +92,18 @@ def decrypt(deploy: Deploy) -> str:
 
 
 def prepare(deploy: Deploy) -> str | Events[str]:
-    """Clear away what a killed deploy left, claim the number, bring up what the services stand on."""
+    """Remove what a killed deploy left, claim the number, start what the services rely on."""
     deploy.begun = True
     return deploy.engine.prepare(deploy.release, deploy.sealed)
 
 
 def migrate(deploy: Deploy) -> str:
     """Bring the database to this release's revision."""
-    was, deploy.database = deploy.database, deploy.release.lives_with
+    before, deploy.database = deploy.database, deploy.release.lives_with
     try:
         deploy.engine.migrate(deploy.release, deploy.sealed)
     except errors.MigrationError:
-        deploy.database = migrations.failed(deploy.release, was)
+        deploy.database = migrations.failed(deploy.release, before)
         raise
     return "the database is at this release's revision"
 
@@ -125,14 +125,14 @@ def smoke(deploy: Deploy) -> str | None:
     try:
         return _answers(deploy, deploy.release)
     except errors.SmokeError as error:
-        said: list[str] = []
-        with suppress(errors.LockstepError):  # what is known of the proxy must not hide that it does not answer
-            said = list(deploy.engine.logs("proxy", follow=False))
-        raise errors.SmokeError(str(error), error.hint, said[-LAST_LINES:]) from None
+        log: list[str] = []
+        with suppress(errors.LockstepError):  # a log that cannot be read must not hide why the smoke test failed
+            log = list(deploy.engine.logs("proxy", follow=False))
+        raise errors.SmokeError(str(error), error.hint, log[-LAST_LINES:]) from None
 
 
 def record(deploy: Deploy) -> str:
-    """Make it the current release; what ran before drains and leaves."""
+    """Make it the current release; the previous one drains and ends."""
     deploy.release = replace(deploy.release, result=HEALTHY, ended=releases.now())
     deploy.engine.record(deploy.release)
     deploy.recorded = True
@@ -172,8 +172,8 @@ BACK: tuple[Step, ...] = tuple(step for step in STEPS if step not in (decrypt, m
 def run(repo: Repo, name: str, options: Options) -> Events[Deploy]:
     """Deploy, or promote, an environment and return what was done."""
     with engines.open(repo, name) as engine:
-        made = Deploy(repo, name, forward(repo, name, engine, options), options.yes, engine)
-        return (yield from _walk(STEPS, made))
+        deploy = Deploy(repo, name, forward(repo, name, engine, options), options.yes, engine)
+        return (yield from _walk(STEPS, deploy))
 
 
 def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Events[Deploy]:
@@ -182,8 +182,8 @@ def back(repo: Repo, name: str, to: int | None, *, why: str, yes: bool) -> Event
         if not engine.versioned:
             hint = f"git checkout, then inv deploy --env={name}"
             raise errors.UsageError(f"{name} runs the working tree, not an image", hint)
-        made = Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine)
-        return (yield from _walk(BACK, made))
+        deploy = Deploy(repo, name, lambda before: rollback.make(repo, before, to, why), yes, engine)
+        return (yield from _walk(BACK, deploy))
 
 
 def preview(repo: Repo, name: str, options: Options) -> plans.Plan:
@@ -195,7 +195,7 @@ def preview(repo: Repo, name: str, options: Options) -> plans.Plan:
 def forward(
     repo: Repo, name: str, engine: engines.Engine, options: Options
 ) -> Callable[[Sequence[Release]], Release]:
-    """Return what makes the next release of the checkout's values and the image that was asked for."""
+    """Return a function that makes the next release from the checkout's values and the requested image."""
 
     def make(before: Sequence[Release]) -> Release:
         if not repo.environments.by_name[name].in_git:
@@ -205,11 +205,11 @@ def forward(
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image, number = _image(repo, name, engine, options, current(before)), releases.following(before)
-        made = releases.make(repo, name, image, plain, list(sealed), settings=engine.recorded, number=number)
-        made = migrations.forward(replace(made, why=options.force), before, migrations.of(repo, image.sha))
-        if options.rotates:  # only now, for a reason has a migration go ahead that does not fit
-            made = replace(made, why=f"rotation of {options.rotates}", rotates=options.rotates)
-        return made
+        release = releases.make(repo, name, image, plain, list(sealed), settings=engine.recorded, number=number)
+        release = migrations.forward(replace(release, why=options.force), before, migrations.of(repo, image.sha))
+        if options.rotates:  # only now: a release with a reason may run a migration that does not fit
+            release = replace(release, why=f"rotation of {options.rotates}", rotates=options.rotates)
+        return release
 
     return make
 
@@ -217,23 +217,23 @@ def forward(
 def _image(repo: Repo, name: str, engine: engines.Engine, options: Options, runs: Release | None) -> Image:
     """Choose the image: the one named, else what is promoted, else what runs, else HEAD's."""
     follows = repo.environments.by_name[name].follows
-    mine = Image(runs.sha, runs.image) if runs else None
+    running = Image(runs.sha, runs.image) if runs else None
     if options.promote:
         with promote.leader(repo, name) as leader:
             image = leader.image(options.sha)
-            if image != mine and not options.force:
+            if image != running and not options.force:
                 leader.check(image)
         return image
     if not follows:
         return engine.image(options.sha)
     if not options.sha:
-        if mine is None:
+        if running is None:
             raise errors.RefusedError(
                 f"nothing runs in {name}", f"inv promote --to={name} brings what {follows} runs"
             )
-        return mine
+        return running
     image = engine.image(options.sha)
-    if image != mine and not options.force:
+    if image != running and not options.force:
         with promote.leader(repo, name) as leader:
             leader.check(image)
     return image
@@ -252,9 +252,9 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
     """Do one step after another; if one fails, undo those before it."""
     with deploy.held:
         try:
-            for each in steps:
-                yield from events.step(each.__name__, events.about(each), partial(each, deploy))
-                if each is plan and deploy.plan.idle and deploy.engine.versioned:
+            for step in steps:
+                yield from events.step(step.__name__, events.about(step), partial(step, deploy))
+                if step is plan and deploy.plan.idle and deploy.engine.versioned:
                     break
         except BaseException as error:
             if deploy.begun and not deploy.recorded:
@@ -264,11 +264,11 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
 
 
 def _undo(deploy: Deploy, why: str) -> None:
-    """Restore what ran before, the proxy included; EngineError with both reasons when that fails."""
+    """Restore the previous release, the proxy included; EngineError with both reasons when that fails."""
     try:
         deploy.engine.undo(replace(deploy.release, lives_with=deploy.database), why)
         if runs := current(deploy.engine.history()):
-            with suppress(errors.SmokeError):  # that the proxy is out of reach is not why it failed
+            with suppress(errors.SmokeError):  # an unreachable proxy is not why the deploy failed
                 _answers(deploy, runs)
     except errors.LockstepError as fault:
         hint = f"{fault.hint}; the next inv deploy --env={deploy.name} completes it or rolls it back"
@@ -276,6 +276,6 @@ def _undo(deploy: Deploy, why: str) -> None:
 
 
 def _answers(deploy: Deploy, release: Release) -> str | None:
-    """Ask the proxy of a release, if it has one, until it knows no other; SmokeError when it does not in time."""
+    """Ask the proxy, if there is one, until it answers with this release alone; SmokeError after the deadline."""
     url = deploy.engine.url(release)
     return smokes.ask(url, release) if url else None

@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 600  # a step of a build may be silent for as long
 def connect(address: str = "") -> docker.DockerClient:
     """Return a client of the engine at an address (`ssh://…`, `unix://…`) or of a Docker context.
 
-    Without one it is the engine that `docker` itself would ask. EngineError when none answers.
+    Without an address it is the engine that `docker` itself would ask. EngineError when it does not answer.
     """
     try:
         client = _client(address)
@@ -38,7 +38,7 @@ def _client(address: str) -> docker.DockerClient:
         return docker.DockerClient.from_env(timeout=PATIENCE_SECONDS, use_ssh_client=True)
     if "://" in address:
         return docker.DockerClient(base_url=address, timeout=PATIENCE_SECONDS, use_ssh_client=True)
-    if ContextAPI.get_context(address) is None:  # the SDK would take the default engine for it
+    if ContextAPI.get_context(address) is None:  # the SDK would use the default engine instead
         raise errors.EngineError(f"there is no docker context {address}", "docker context ls shows them")
     settings = ContextAPI.kwargs_from_context(address)
     return docker.DockerClient(**settings, timeout=PATIENCE_SECONDS, use_ssh_client=True)

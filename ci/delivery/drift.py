@@ -30,7 +30,7 @@ def _look(repo: Repo, name: str, engine: engines.Engine) -> Drift:
     release = current(engine.history())
     if release is None:
         raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
-    # The image is the one that runs: which one should is the business of deploy and promote.
+    # HEAD is compared with the running image; only deploy and promote choose another one.
     image = Image(release.sha, release.image)
     plain, sealed = environments.plain(repo, name), plan.sealed_lines(repo, name)
     number, settings = release.number + 1, engine.recorded

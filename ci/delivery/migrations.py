@@ -1,7 +1,7 @@
 """What the migrations of a commit say: the revision that its code is written for, and whose code lives with it.
 
-A migration that takes away what older code needs says so: `oldest = "0007"` is the oldest revision whose code can
-live with the database from then on. Without it a migration only expands, and the code of before goes on.
+A migration that drops what older code needs says so: `oldest = "0007"` is the oldest revision whose code can live
+with the database from then on. Without it a migration only expands, and older code keeps working.
 """
 
 import ast
@@ -19,7 +19,7 @@ FOLDER = "model/migrations/versions"
 
 @dataclass(frozen=True)
 class Migration:
-    """One migration, by what stands at the top of its file."""
+    """One migration, by the names that the top of its file sets."""
 
     revision: str
     before: str | None
@@ -37,43 +37,44 @@ def of(repo: Repo, commit: str) -> list[Migration]:
     return order([parse(sources[file.blob].decode(), file.path) for file in named])
 
 
-def forward(made: Release, before: Sequence[Release], chain: Sequence[Migration]) -> Release:
+def forward(release: Release, before: Sequence[Release], chain: Sequence[Migration]) -> Release:
     """Return the release with the database as it will leave it; RefusedError when code and database do not fit.
 
-    While it is rolled out, code of before runs with the database of after: it must live with that, too. A reason
-    (`why`) has it go ahead all the same.
+    During the rollout the old code runs with the new database, so it must be able to live with that. A reason
+    (`why`) lets the release go ahead all the same.
     """
     database = before[-1].lives_with if before else ()
-    names = [one.revision for one in chain]
+    names = [migration.revision for migration in chain]
     if chain:
-        made = replace(made, revision=names[0], lives_with=lives_with(chain))
-    if made.why:
-        return made
+        release = replace(release, revision=names[0], lives_with=lives_with(chain))
+    if release.why:
+        return release
     if database and database[0] not in names:
-        return behind(made, database)
+        return behind(release, database)
     runs = current(before)
-    if runs and runs.revision and runs.revision not in made.lives_with:
+    if runs and runs.revision and runs.revision not in release.lives_with:
         raise errors.RefusedError(
-            f"release {runs.number} runs code of revision {runs.revision}, and {made.sha} drops what that needs",
-            f"deploy a commit that is at {made.lives_with[-1]} first, docs/delivery.md says why",
+            f"release {runs.number} runs code of revision {runs.revision}, "
+            f"and {release.sha} drops what that needs",
+            f"deploy a commit that is at {release.lives_with[-1]} first, docs/delivery.md says why",
         )
-    return made
+    return release
 
 
-def behind(made: Release, database: Sequence[str]) -> Release:
+def behind(release: Release, database: Sequence[str]) -> Release:
     """Return a release for a database that stays as it is; RefusedError when its code cannot live with it."""
-    if database and made.revision not in database:
+    if database and release.revision not in database:
         raise errors.RefusedError(
-            f"{made.sha} was written for revision {made.revision or 'unknown'} of the database, "
+            f"{release.sha} was written for revision {release.revision or 'unknown'} of the database, "
             f"which is at {database[0]} and has dropped what that needs",
             f"take one of {', '.join(database)}, or fix forward",
         )
-    return replace(made, lives_with=database)
+    return replace(release, lives_with=database)
 
 
-def failed(made: Release, database: Sequence[str]) -> Sequence[str]:
+def failed(release: Release, database: Sequence[str]) -> Sequence[str]:
     """Return what code can live with a database whose migrations failed: some of them may have run."""
-    return [one for one in database if one in made.lives_with]
+    return [revision for revision in database if revision in release.lives_with]
 
 
 def parse(source: str, path: str = "a migration") -> Migration:
@@ -97,9 +98,9 @@ def parse(source: str, path: str = "a migration") -> Migration:
 
 
 def order(migrations: list[Migration]) -> list[Migration]:
-    """Return them, the newest first, along what each says came before it."""
-    by_revision = {one.revision: one for one in migrations}
-    name: str | None = min(by_revision.keys() - {one.before for one in migrations}, default=None)
+    """Return the migrations, the newest first, by the revision that each names as the one before it."""
+    by_revision = {migration.revision: migration for migration in migrations}
+    name: str | None = min(by_revision.keys() - {migration.before for migration in migrations}, default=None)
     chain = []
     while name is not None and name in by_revision:
         chain.append(by_revision.pop(name))
@@ -109,6 +110,6 @@ def order(migrations: list[Migration]) -> list[Migration]:
 
 def lives_with(chain: Sequence[Migration]) -> list[str]:
     """Return the revisions whose code can live with the database after all of them, the newest first."""
-    oldest = next((one.oldest for one in chain if one.oldest), None)
-    names = [one.revision for one in chain]
+    oldest = next((migration.oldest for migration in chain if migration.oldest), None)
+    names = [migration.revision for migration in chain]
     return names[: names.index(oldest) + 1] if oldest in names else names

@@ -29,12 +29,12 @@ class Plan:
         return not self.changes and not self.drift
 
     def lines(self) -> Iterator[str]:
-        """Yield what a person is shown."""
+        """Yield the lines that a person sees."""
         if self.before and self.idle:
             yield f"{self.after.environment}: already up to date with release {self.before.number}"
             return
-        now = f"release {self.before.number}" if self.before else "nothing"
-        yield f"{self.after.environment}: {now} → release {self.after.number}"
+        running = f"release {self.before.number}" if self.before else "nothing"
+        yield f"{self.after.environment}: {running} → release {self.after.number}"
         yield from (f"  {line}" for line in self.changes)
         yield from (f"  drift: {line}, is corrected" for line in self.drift)
         if self.asks:
@@ -43,7 +43,9 @@ class Plan:
 
 def make(repo: Repo, engine: Engine, before: Release | None, after: Release, drift: Sequence[str]) -> Plan:
     """Return the plan of a deploy that makes `after` of `before`."""
-    lines = [*changes(repo, engine, before, after), *_migration(before, after)]
+    lines, old = changes(repo, engine, before, after), before.revision if before else ""
+    if after.revision != old:
+        lines.append(f"migration {old or 'none'} → {after.revision}")
     return Plan(before, after, lines, drift, repo.environments.by_name[after.environment].protected)
 
 
@@ -78,7 +80,7 @@ def _image(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
 
 
 def _commits(repo: Repo, before: str, after: str) -> list[str]:
-    """Say how many commits lie between two, and name the last ones; git may not know them."""
+    """Count the commits between two, and name the last ones; git may not know them."""
     git = Git(repo.root)
     base = git.attempt("log", "--format=%h %s", f"{before}..{after}", "--")
     back = git.attempt("rev-list", "--count", f"{after}..{before}", "--")
@@ -107,11 +109,11 @@ def _sealed(repo: Repo, before: Release | None, after: Release) -> Iterator[str]
     yield from (f"sealed    - {key}" for key in sorted(old - new))
     if before is None or before.config == after.config:
         return
-    then, now = (sealed_lines(repo, after.environment, one.config) for one in (before, after))
-    if not then or not now:
+    lines_before, lines_after = (sealed_lines(repo, after.environment, side.config) for side in (before, after))
+    if not lines_before or not lines_after:
         yield "sealed    cannot be compared, this clone has not the commit of the release that runs"
         return
-    yield from (f"sealed    ~ {key}" for key in sorted(old & new) if then.get(key) != now.get(key))
+    yield from (f"sealed    ~ {key}" for key in sorted(old & new) if lines_before.get(key) != lines_after.get(key))
 
 
 def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> Iterator[str]:
@@ -131,11 +133,5 @@ def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> It
 
 
 def _names(before: Sequence[str], after: Sequence[str]) -> str:
-    gone, come = sorted(set(before) - set(after)), sorted(set(after) - set(before))
-    return ", ".join([f"+ {key}" for key in come] + [f"- {key}" for key in gone]) or "their order"
-
-
-def _migration(before: Release | None, after: Release) -> Iterator[str]:
-    was = before.revision if before else ""
-    if after.revision != was:
-        yield f"migration {was or 'none'} → {after.revision}"
+    added, dropped = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+    return ", ".join([f"+ {key}" for key in added] + [f"- {key}" for key in dropped]) or "their order"

@@ -1,4 +1,4 @@
-"""Promotion: an environment takes the very image that runs healthily in the one it follows, and no other."""
+"""Promotion: an environment gets exactly the image that runs healthily in the one that it follows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -42,9 +42,9 @@ class Release:
     """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601.
 
     `sha` is the commit of the image, `config` that of the values; `settings` are what the engine recorded of its
-    own. `revision` is the one that the code was written
-    for; `lives_with` are the revisions whose code can live with the database as this release leaves it. `rotates`
-    is the key whose value is new in it, and whose old one is revoked soon.
+    own. `revision` is the one that the code was written for; `lives_with` are the revisions whose code can live
+    with the database as this release leaves it. `rotates` is the key whose value is new in it, and whose old value
+    is revoked soon.
     """
 
     environment: str
@@ -73,15 +73,15 @@ class Release:
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """Return the release that `document()` made; FormatError when another version of Lockstep made it."""
-        if (found := document.get("format", 1)) != FORMAT:
+        if (number := document.get("format", 1)) != FORMAT:
             release = f"release {document.get('number')} of {document.get('environment')}"
             older = "inv stop --purge with the version that recorded it, then deploy with this one"
             newer = "use the version that recorded it, or a later one"
             raise errors.FormatError(
-                f"{release} was recorded in format {found}, this version reads format {FORMAT}",
-                older if isinstance(found, int) and found < FORMAT else newer,
+                f"{release} was recorded in format {number}, this version reads format {FORMAT}",
+                older if isinstance(number, int) and number < FORMAT else newer,
             )
-        services = {name: Service(**about) for name, about in document.get("services", {}).items()}
+        services = {name: Service(**fields) for name, fields in document.get("services", {}).items()}
         return cls(**{**document, "services": services})
 
     def plain_for(self, service: str) -> dict[str, str]:
@@ -96,12 +96,12 @@ class Release:
 
 def current(history: Sequence[Release]) -> Release | None:
     """Return the release that should run: the last one that became healthy."""
-    return next((one for one in reversed(history) if one.result == HEALTHY), None)
+    return next((release for release in reversed(history) if release.result == HEALTHY), None)
 
 
 def following(history: Sequence[Release]) -> int:
     """Return the number of the next release."""
-    return max((one.number for one in history), default=0) + 1
+    return max((release.number for release in history), default=0) + 1
 
 
 def make(
@@ -115,11 +115,11 @@ def make(
     number: int,
 ) -> Release:
     """Return a release of the checkout's values and this image; `settings` are what the engine records."""
-    about = repo.environments.by_name[name]
+    environment = repo.environments.by_name[name]
     services = {
         service: Service(
             module=module,
-            replicas=about.replicas.get(service, 1),
+            replicas=environment.replicas.get(service, 1),
             keys=[key.name for key in repo.schema.of(service)],
             bundle=bundle_name(repo, name, number, service),
         )

@@ -10,7 +10,7 @@ from ci.ground.repo import Repo
 
 
 def make(repo: Repo, before: Sequence[Release], to: int | None, why: str) -> Release:
-    """Return a new release of all that release `to` was, or the one before the current; RefusedError if not."""
+    """Return a new release that repeats release `to`, or the one before the current; RefusedError if it cannot."""
     target = _target(before, to)
     _valid(before, target)
     why = why or f"rollback to release {target.number}"
@@ -18,28 +18,29 @@ def make(repo: Repo, before: Sequence[Release], to: int | None, why: str) -> Rel
 
 
 def _target(before: Sequence[Release], to: int | None) -> Release:
-    good = [one for one in before if one.result == HEALTHY]
+    healthy = [release for release in before if release.result == HEALTHY]
     if to is None:
-        earlier = [one for one in good[:-1] if not _same(one, good[-1])]
+        earlier = [release for release in healthy[:-1] if not _same(release, healthy[-1])]
         if not earlier:
             raise errors.RefusedError("there is no release to go back to", "inv history shows what there is")
         return earlier[-1]
-    for one in good:
-        if one.number == to:
-            return one
-    kept = ", ".join(str(one.number) for one in good) or "none"
+    for release in healthy:
+        if release.number == to:
+            return release
+    kept = ", ".join(str(release.number) for release in healthy) or "none"
     raise errors.RefusedError(f"release {to} is not one that was healthy and is kept", f"these are: {kept}")
 
 
 def _valid(before: Sequence[Release], target: Release) -> None:
     """Raise RefusedError when a later release replaced a secret: the target has the old value, now revoked."""
-    for one in reversed(before):
-        if one.number > target.number and one.result == HEALTHY and one.rotates in target.sealed:
+    for later in reversed(before):
+        if later.number > target.number and later.result == HEALTHY and later.rotates in target.sealed:
             raise errors.RefusedError(
-                f"release {target.number} has a value of {one.rotates} that release {one.number} replaced",
-                f"its image, with today's values: inv deploy --env={one.environment} --sha={target.sha} --force=…",
+                f"release {target.number} has a value of {later.rotates} that release {later.number} replaced",
+                f"its image, with today's values: "
+                f"inv deploy --env={later.environment} --sha={target.sha} --force=…",
             )
 
 
-def _same(one: Release, other: Release) -> bool:
-    return [s.bundle for s in one.services.values()] == [s.bundle for s in other.services.values()]
+def _same(release: Release, other: Release) -> bool:
+    return [s.bundle for s in release.services.values()] == [s.bundle for s in other.services.values()]

@@ -1,6 +1,6 @@
 """The check at a deploy's end: the proxy answers with the new release; an SMS and an e-mail arrive.
 
-The standard library asks: every deploy, and every plan, would pay for the import of another client.
+It uses the standard library: the import of another client would slow down every deploy and every plan.
 """
 
 import json
@@ -18,9 +18,9 @@ from ci.delivery.release import Release
 from ci.ground import errors
 from runtime import Secret
 
-PATIENCE_SECONDS = 20  # in which nothing is heard
-BACKLOG_SECONDS = 300  # while others, which came before, still arrive
-IN_A_ROW = 5  # answers of the new release alone, after which the proxy is taken to know no other
+PATIENCE_SECONDS = 20  # without any arrival
+BACKLOG_SECONDS = 300  # while earlier messages still arrive
+IN_A_ROW = 5  # answers of the new release alone, after which the proxy is assumed to know no other
 MESSAGES: tuple[Mapping[str, str], ...] = (
     {
         "channel": "sms",
@@ -46,17 +46,17 @@ class Delivery:
 
 
 def ask(url: str, release: Release) -> str:
-    """Ask the proxy until it answers with this release and nothing else; SmokeError when it does not in time."""
-    begun, good, said = time.monotonic(), 0, "nothing"
-    trusted = ssl.create_default_context()  # what this machine trusts, SSL_CERT_FILE too
+    """Ask the proxy until it answers with this release alone; SmokeError if it does not in time."""
+    begun, count, answer = time.monotonic(), 0, "nothing"
+    trusted = ssl.create_default_context()  # what this machine trusts, with SSL_CERT_FILE
     while time.monotonic() - begun < PATIENCE_SECONDS:
-        said = _version(url, trusted)
-        good = good + 1 if said == f"release {release.number}" else 0
-        if good == IN_A_ROW:
+        answer = _version(url, trusted)
+        count = count + 1 if answer == f"release {release.number}" else 0
+        if count == IN_A_ROW:
             return f"release {release.number} answers at {url}"
-        time.sleep(0.02 if good else 0.1)
+        time.sleep(0.02 if count else 0.1)
     hint = f"inv logs --env={release.environment} --service=proxy"
-    raise errors.SmokeError(f"{url} does not answer with release {release.number}, but with {said}", hint)
+    raise errors.SmokeError(f"{url} does not answer with release {release.number}, but with {answer}", hint)
 
 
 def _version(url: str, trusted: ssl.SSLContext) -> str:
@@ -70,7 +70,7 @@ def _version(url: str, trusted: ssl.SSLContext) -> str:
 def _json(
     url: str, message: object = None, token: str = "", trusted: ssl.SSLContext | None = None
 ) -> tuple[int, Any]:
-    """Ask once, by a connection of its own and past any proxy; return the status and what the JSON says."""
+    """Send one request on its own connection, bypassing any HTTP proxy; return the status and the parsed JSON."""
     request = Request(url, headers={"Content-Type": "application/json"})  # noqa: S310, the caller says http or https
     if token:
         request.add_header("Authorization", f"Bearer {token}")
@@ -104,7 +104,7 @@ def _send(plain: Mapping[str, str], token: str, message: Mapping[str, str]) -> D
             status, inbox = _json(f"{plain['SMS_PROVIDER_URL']}/inbox.json")
             if status != HTTPStatus.OK:
                 raise _fault(f"the sandbox answered {status} for its inbox", "inv logs")
-            if any(one["reference"] == answer["id"] for one in inbox["messages"]):
+            if any(sent["reference"] == answer["id"] for sent in inbox["messages"]):
                 return Delivery(message["channel"], message["to"], time.monotonic() - begun)
             if inbox["messages"][:1] != newest:
                 heard, newest = time.monotonic(), inbox["messages"][:1]
@@ -115,5 +115,5 @@ def _send(plain: Mapping[str, str], token: str, message: Mapping[str, str]) -> D
     raise _fault(late, "inv logs --service=worker")
 
 
-def _fault(message: str, look: str) -> errors.SmokeError:
-    return errors.SmokeError(message, f"the release runs and is recorded; {look} shows what it says")
+def _fault(message: str, command: str) -> errors.SmokeError:
+    return errors.SmokeError(message, f"the release runs and is recorded; {command} shows what it says")

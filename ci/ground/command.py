@@ -25,7 +25,7 @@ INHERITED = frozenset(
 
 @dataclass(frozen=True)
 class Result:
-    """What a program left behind: its exit code and both streams. `stderr` may hold plaintext: never print it."""
+    """The result of a program: its exit code and both streams. `stderr` may hold plaintext: never print it."""
 
     code: int
     stdout: bytes
@@ -54,10 +54,10 @@ def attempt(
     timeout: float | None = 120,
     user: str | None = None,
 ) -> Result:
-    """Run a program to its end and return what it left, whatever its exit code.
+    """Run a program to its end and return its result, with any exit code.
 
-    `env` is added to the clean environment. With `user`, root runs it as somebody else, and `input` must fit
-    into a pipe (4 KiB). Raises ToolMissingError when there is no such program and CommandError after `timeout`
+    `env` is added to the clean environment. With `user`, root runs it as another user, and `input` must fit into a
+    pipe (4 KiB). Raises ToolMissingError when there is no such program and CommandError after `timeout`
     seconds.
     """
     words = _words(argv)
@@ -105,7 +105,7 @@ def interactive(argv: Sequence[str | Path], *, cwd: Path | None = None) -> int:
 
 
 class Detached(subprocess.Popen[bytes]):
-    """A process that is meant to outlive us: to let go of it is no leak, and warns of none."""
+    """A process that is meant to outlive us: dropping it is not a leak and does not warn of one."""
 
     def __del__(self) -> None:
         """Do nothing."""
@@ -145,7 +145,7 @@ def spawn(
     finally:
         os.close(output)
     assert process.stdin  # noqa: S101, for mypy: it is a pipe
-    with suppress(BrokenPipeError), process.stdin as pipe:  # whoever asks after the process sees that it is gone
+    with suppress(BrokenPipeError), process.stdin as pipe:  # the caller sees that the process has ended
         pipe.write(input)
     return process
 
@@ -166,13 +166,13 @@ def _identity(user: str | None) -> dict[str, Any]:
 
 @contextmanager
 def _stdin(data: bytes, user: str | None) -> Iterator[dict[str, Any]]:
-    """Give what subprocess.run needs for `data` on stdin; a pipe of root's is not one that `user` could reopen."""
+    """Give what subprocess.run needs for `data` on stdin; `user` could not reopen a pipe that belongs to root."""
     if user is None:
         yield {"input": data}
         return
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb") as pipe:
-        with suppress(OSError):  # Linux alone asks for permission to open /dev/stdin, and can give it
+        with suppress(OSError):  # only Linux needs a permission to open /dev/stdin, and can give it
             os.fchown(reader, pwd.getpwnam(user).pw_uid, -1)
         pipe.write(data)
         pipe.close()

@@ -1,4 +1,4 @@
-"""YAML as people write it here: values, no program. A short file must not cost a gate its memory or its life.
+"""YAML as people write it here: values, no program. A short file must not exhaust a gate's memory or crash it.
 
 Aliases grow without end when they are followed ("billion laughs", CWE-776), and the C loader answers a hundred
 thousand open brackets with a segmentation fault (CWE-674).
@@ -23,13 +23,13 @@ _Unmerged.add_constructor("tag:yaml.org,2002:merge", yaml.SafeLoader.construct_y
 
 
 def load(data: bytes | str, *, aliases: bool = False) -> Any:
-    """Return what YAML says; a YAMLError whatever is wrong with it, and for depth, and aliases unless allowed.
+    """Return what YAML says; YAMLError for every fault, for depth, and for aliases unless they are allowed.
 
-    Who allows aliases must not walk a node twice, and gets merges as keys.
+    A caller that allows aliases must not walk a node twice, and gets merges as keys.
     """
     depth = 0
     try:
-        # Decoded here: PyYAML would take UTF-16, which nobody else does.
+        # Decoded here: PyYAML would accept UTF-16, which no other reader does.
         text = data if isinstance(data, str) else data.decode()
         for event in yaml.parse(text, Loader=LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

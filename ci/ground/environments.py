@@ -1,4 +1,4 @@
-"""environments.yaml: the project's name, and what each environment is run by."""
+"""environments.yaml: the project's name, and how each environment is run."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from ci.ground import documents
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 LONGEST = 40  # an engine's objects are named with both, a number and a service; Docker takes 63 characters
-TEMPLATE = "lockstep-template"  # the project's name before `inv init` made it somebody's own
+TEMPLATE = "lockstep-template"  # the project's name until `inv init` gives it a team's
 
 _RULES: dict[str, Any] = {
     "project": {"type": "string", "required": True, "regex": NAME.pattern},
@@ -56,8 +56,8 @@ class EnvironmentsError(Exception):
 class Environment:
     """How one environment is run.
 
-    `settings` are the engine's own, as they stand under its name; the engine validates them. `in_git` says whether
-    its sealed values are kept in the repository; those of another are made on this machine and stay there.
+    `settings` are those under the engine's name; the engine validates them. `in_git` says whether its sealed
+    values are kept in the repository; if not, they are made on this machine and stay there.
     `verify` says whether a deploy ends by sending messages. `keep_releases` is how many healthy releases a
     rollback can reach.
     """
@@ -90,8 +90,8 @@ class Environments:
     @property
     def default(self) -> str:
         """The environment that a command means when none is given: the one of this machine; empty without one."""
-        own = [name for name in self.by_name if self.outside_git(name)]
-        return own[0] if len(own) == 1 else ""
+        local = [name for name in self.by_name if self.outside_git(name)]
+        return local[0] if len(local) == 1 else ""
 
     def outside_git(self, name: str) -> bool:
         """Whether it is an environment whose sealed values are made on this machine and stay here."""
@@ -112,7 +112,7 @@ def read(path: Path) -> Environments:
         document = {**document, "environments": environments}
     if not validator.validate(document):
         raise EnvironmentsError(list(flat("", validator.errors)))
-    by_name = {name: Environment(name, settings=settings[name], **about) for name, about in environments.items()}
+    by_name = {name: Environment(name, settings=settings[name], **fields) for name, fields in environments.items()}
     if problems := list(_problems(document["project"], by_name)):
         raise EnvironmentsError(problems)
     return Environments(document["project"], by_name, document.get("registry", ""))
@@ -123,11 +123,11 @@ def _split(document: Any) -> tuple[Any, dict[str, Any]]:
     if not isinstance(document, dict):
         return document, {}
     settings, rest = {}, {}
-    for name, about in document.items():
-        engine = about.get("engine") if isinstance(about, dict) else None
-        settings[name] = about.get(engine, {}) if isinstance(engine, str) else {}
+    for name, fields in document.items():
+        engine = fields.get("engine") if isinstance(fields, dict) else None
+        settings[name] = fields.get(engine, {}) if isinstance(engine, str) else {}
         rest[name] = (
-            {key: value for key, value in about.items() if key != engine} if isinstance(about, dict) else about
+            {key: value for key, value in fields.items() if key != engine} if isinstance(fields, dict) else fields
         )
     return rest, settings
 

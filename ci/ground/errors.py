@@ -29,7 +29,7 @@ class UsageError(LockstepError):
 
 
 class GateError(LockstepError):
-    """A gate could not do its work; that is never taken for clean."""
+    """A gate could not run; that never counts as clean."""
 
     code = 2
 
@@ -47,7 +47,7 @@ class ToolMismatchError(LockstepError):
 
 
 class CommandError(LockstepError):
-    """A program failed in a way that nothing more is known of."""
+    """A program failed for a reason that is not known."""
 
     code = 12
 
@@ -95,13 +95,13 @@ class DirtyValueError(LockstepError):
 
 
 class BadValueError(LockstepError):
-    """A value does not fit the schema, or its key is not there."""
+    """A value does not fit the schema, or its key does not exist."""
 
     code = 25
 
 
 class IdentityExistsError(LockstepError):
-    """An identity would be overwritten, or the repository belongs to somebody already."""
+    """An identity would be overwritten, or the repository has a team's name already."""
 
     code = 26
 
@@ -113,25 +113,25 @@ class EditError(LockstepError):
 
 
 class RecipientError(LockstepError):
-    """Who can open an environment would not be as it should: nobody, a stranger, or somebody weaker."""
+    """The recipients of an environment would be wrong: none, an unknown one, or one that is not allowed."""
 
     code = 28
 
 
 class MergeError(LockstepError):
-    """A sealed file was merged but for what people must decide."""
+    """A sealed file was merged except for what people must decide."""
 
     code = 29
 
 
 class LockedError(LockstepError):
-    """Somebody else is deploying this environment, or changing its sealed values."""
+    """Another person or process is deploying this environment, or changing its sealed values."""
 
     code = 40
 
 
 class PortInUseError(LockstepError):
-    """A port that the environment needs belongs to somebody else."""
+    """A port that the environment needs is used by another process."""
 
     code = 41
 
@@ -149,7 +149,7 @@ class MigrationError(LockstepError):
 
 
 class SmokeError(LockstepError):
-    """The release runs, but a message did not come through."""
+    """The release runs, but a message did not arrive."""
 
     code = 44
 
@@ -161,19 +161,19 @@ class NotRunningError(LockstepError):
 
 
 class RefusedError(LockstepError):
-    """A release may not go where it should: not promoted, not compatible, not committed."""
+    """A release may not be deployed there: not promoted, not compatible, not committed."""
 
     code = 46
 
 
 class NotConfirmedError(LockstepError):
-    """A protected environment was to be changed, and nobody confirmed it."""
+    """A change of a protected environment was not confirmed."""
 
     code = 47
 
 
 class EngineError(LockstepError):
-    """The Docker engine cannot be reached, is no swarm manager, or has lost what it should keep."""
+    """The Docker engine cannot be reached, is not a swarm manager, or has lost what it should keep."""
 
     code = 48
 
@@ -191,19 +191,19 @@ class BuildError(LockstepError):
 
 
 class BaseImageError(LockstepError):
-    """The image that all is built on is neither here nor to be had."""
+    """The base image is neither here nor available."""
 
     code = 51
 
 
 class DiskFullError(LockstepError):
-    """There is no room left, on the engine's disk or on this machine's."""
+    """The engine's disk or this machine's is full."""
 
     code = 52
 
 
 class OtherImageError(LockstepError):
-    """A commit's tag stands on something else than that commit."""
+    """A commit's tag names an image of something else."""
 
     code = 53
 
@@ -215,7 +215,7 @@ class UncleanImageError(LockstepError):
 
 
 class PushError(LockstepError):
-    """A registry did not take or give an image."""
+    """A registry did not accept or provide an image."""
 
     code = 55
 
@@ -233,6 +233,6 @@ class KeyRefusedError(ProviderError):
 
 
 class RotationError(LockstepError):
-    """A rotation cannot go this way, or what it should have brought about is not so."""
+    """A rotation cannot continue this way, or did not have its effect."""
 
     code = 61

@@ -1,4 +1,4 @@
-"""Files that are either as they were or as they should be."""
+"""Files that are written whole or not at all."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ def turn(path: Path) -> Iterator[None]:
 
 
 def create(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that must not be there yet, readable by nobody else from its first byte; FileExistsError."""
+    """Write a file that must not exist yet, readable only by its owner from its first byte; FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -109,7 +109,7 @@ def _bounds(rules: Mapping[str, Any]) -> list[str]:
 
 
 def _literal(value: Any, indent: str = "", used: int = 0) -> str:
-    """Return Python that a formatter leaves as it is; `used` characters of its first line are taken already."""
+    """Return Python that a formatter does not change; `used` characters of its first line are taken already."""
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, Mapping):
@@ -129,7 +129,7 @@ def _literal(value: Any, indent: str = "", used: int = 0) -> str:
 
 def _string(text: str) -> str:
     """Return a literal in ASCII, in double quotes unless single ones need fewer escapes."""
-    quoted = ascii(f'"{text}')  # single quotes stand around it, and are escaped within
+    quoted = ascii(f'"{text}')  # in single quotes, which are escaped within
     if text.count('"') > text.count("'"):
         return f"'{quoted[2:]}"
     return '"' + quoted[2:-1].replace("\\'", "'").replace('"', '\\"') + '"'

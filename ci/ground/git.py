@@ -64,7 +64,7 @@ class Git:
     own: bool = False
 
     def attempt(self, *words: str | Path, text: bytes = b"", timeout: float = 3600) -> command.Result:
-        """Run git to its end, whatever its exit code."""
+        """Run git to its end and return its result, with any exit code."""
         settings = _SETTINGS if self.own else {**_SETTINGS, "safe.directory": str(self.root)}
         env = {
             **_ENV,
@@ -108,7 +108,7 @@ def sha(root: Path) -> str:
 
 
 def user(root: Path) -> str:
-    """Return who git says is working here, or an empty string."""
+    """Return the user's name as git is configured, or an empty string."""
     return Git(root, own=True).attempt("config", "user.name").stdout.decode().strip()
 
 
@@ -154,7 +154,7 @@ def changes(root: Path, shas: Sequence[str]) -> Iterator[tuple[str, Version]]:
 
 
 def replacements(root: Path, shas: Sequence[str], *folders: str) -> Iterator[tuple[str, Version, list[str]]]:
-    """Yield the same below some folders, or everywhere, and the blobs that a version took the place of."""
+    """Yield the same below some folders, or everywhere, and the blobs that a version replaced."""
     flags = ("--stdin", "-r", "-c", "--root", "--raw", "-z", "--no-renames", "--no-abbrev")
     words = (*flags, "--ignore-submodules=none", "--", *(f"{folder}/" for folder in folders))
     listed = Git(root)("diff-tree", *words, text="".join(f"{sha}\n" for sha in shas).encode())
@@ -164,15 +164,15 @@ def replacements(root: Path, shas: Sequence[str], *folders: str) -> Iterator[tup
             current = row.decode()
             continue
         parents = len(row) - len(row.lstrip(b":"))
-        about = row.decode().lstrip(":").split()
-        version = Version(about[parents], about[2 * parents + 1], _path(next(rows)))
+        fields = row.decode().lstrip(":").split()
+        version = Version(fields[parents], fields[2 * parents + 1], _path(next(rows)))
         if version.mode != GONE:
-            before = zip(about[:parents], about[parents + 1 : 2 * parents + 1], strict=True)
+            before = zip(fields[:parents], fields[parents + 1 : 2 * parents + 1], strict=True)
             yield current, version, [blob for mode, blob in before if mode not in (GONE, MODULE)]
 
 
 def authors(root: Path, shas: Iterable[str]) -> dict[str, tuple[str, datetime]]:
-    """Return who wrote each commit, and when; who committed it may be a site that merged it."""
+    """Return each commit's author, and when it was written; the committer may be a site that merged it."""
     text = "".join(f"{sha}\n" for sha in sorted(set(shas)))
     if not text:
         return {}
@@ -190,7 +190,7 @@ def ever(root: Path, shas: Sequence[str], folder: str) -> set[str]:
 
 
 def contents(root: Path, objects: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the contents of each blob, once; what is no blob is left out. A missing object is a GateError."""
+    """Yield the contents of each blob, once; other objects are left out. A missing object is a GateError."""
     names = sorted(set(objects))
     for start in range(0, len(names), _AT_ONCE):
         batch = names[start : start + _AT_ONCE]
@@ -198,22 +198,22 @@ def contents(root: Path, objects: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         position = 0
         for name in batch:
             end = data.index(b"\n", position)
-            _, *about = data[position:end].split()
-            if len(about) != 2:  # noqa: PLR2004, a kind and a size
+            _, *fields = data[position:end].split()
+            if len(fields) != 2:  # noqa: PLR2004, a kind and a size
                 raise GateError(
                     f"the object {name[:SHORT]} is missing", "git fsck, or clone again without a filter"
                 )
-            position = end + 1 + int(about[1]) + 1
-            if about[0] == b"blob":
+            position = end + 1 + int(fields[1]) + 1
+            if fields[0] == b"blob":
                 yield name, data[end + 1 : position - 1]
 
 
 def blob(data: bytes, like: str) -> str:
     """Return the name of a blob, by the hash that made the name `like`."""
-    made = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()  # noqa: PLR2004
-    made.update(b"blob %d\0" % len(data))
-    made.update(data)
-    return made.hexdigest()
+    digest = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()  # noqa: PLR2004
+    digest.update(b"blob %d\0" % len(data))
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def archive(root: Path, commit: str) -> bytes:
@@ -246,8 +246,8 @@ def _rows(listed: bytes) -> list[bytes]:
 
 
 def _entry(row: bytes) -> tuple[str, str, str, str]:
-    about, _, path = row.partition(b"\t")
-    first, second, third = about.decode().split()
+    fields, _, path = row.partition(b"\t")
+    first, second, third = fields.decode().split()
     return first, second, third, _path(path)
 
 

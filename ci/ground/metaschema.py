@@ -21,13 +21,13 @@ SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
     """Refuse true, .inf, .nan and what is too large for a float: Cerberus takes them for numbers."""
-    if value is None:  # `nullable` has judged it
+    if value is None:  # `nullable` was checked before
         return
     try:
-        good = math.isfinite(value) and not isinstance(value, bool)
+        finite = math.isfinite(value) and not isinstance(value, bool)
     except OverflowError:
-        good = False
-    if not good:
+        finite = False
+    if not finite:
         error(field, "must be a finite number")
 
 
@@ -73,17 +73,17 @@ _PARTS = {"meta": _META, "service": _SERVICE}
 def problems(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what is wrong with a mapping of services and one of keys."""
     services, keys = document["services"].items(), document["keys"].items()
-    found = [problem for name, about in services for problem in _service(name, about)]
-    found += [problem for name, rules in keys for problem in _shape(name, rules)]
-    return found or [problem for name, rules in keys for problem in _sense(name, rules, document)]
+    faults = [problem for name, fields in services for problem in _service(name, fields)]
+    faults += [problem for name, rules in keys for problem in _shape(name, rules)]
+    return faults or [problem for name, rules in keys for problem in _sense(name, rules, document)]
 
 
-def _service(name: Any, about: Any) -> Iterable[str]:
+def _service(name: Any, fields: Any) -> Iterable[str]:
     if not isinstance(name, str) or not SERVICE_NAME.fullmatch(name):
         return [f"service {name}: a service is named in small letters, digits, - and _"]
-    if not isinstance(about, dict):
+    if not isinstance(fields, dict):
         return [f"service {name}: needs a mapping with a module"]
-    return _differences(f"service {name}: ", "service", about)
+    return _differences(f"service {name}: ", "service", fields)
 
 
 def _shape(name: Any, rules: Any) -> Iterable[str]:
@@ -144,7 +144,7 @@ def _differences(start: str, part: str, actual: Mapping[str, Any]) -> Iterator[s
 
 
 def _words(errors: Iterable[Any]) -> Iterator[str]:
-    """Yield the words of Cerberus' errors, those of a list's members too."""
+    """Yield the words of Cerberus' errors, with those of a list's members."""
     for error in errors:
         if isinstance(error, dict):
             for inner in error.values():

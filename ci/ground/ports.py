@@ -7,7 +7,7 @@ HOST = "127.0.0.1"
 
 
 def free() -> int:
-    """Return a port that nobody uses, below those that the system hands out, so that it stays free."""
+    """Return an unused port, below those that the system assigns, so that it stays free."""
     while True:
         port = 20000 + secrets.randbelow(10000)
         with socket.socket() as probe:

@@ -11,13 +11,13 @@ import psutil
 
 def of(folder: Path, module: str) -> list[psutil.Process]:
     """Return the live processes that run `python -m MODULE` in this folder."""
-    found = []
+    running = []
     for process in psutil.process_iter(["cmdline", "cwd", "status", "create_time"]):
-        about = process.info
-        runs = module in (about["cmdline"] or ()) and about["status"] != psutil.STATUS_ZOMBIE
-        if runs and about["cwd"] == str(folder.resolve()):
-            found.append(process)
-    return found
+        info = process.info
+        runs = module in (info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE
+        if runs and info["cwd"] == str(folder.resolve()):
+            running.append(process)
+    return running
 
 
 def service(process: psutil.Process) -> str:
@@ -51,21 +51,22 @@ def runs(pid: int) -> bool:
 def listening(port: int) -> psutil.Process | None:
     """Return the process that listens at a port, if this user may know it."""
     try:
-        found = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
-        return psutil.Process(next(one.pid for one in found if one.status == psutil.CONN_LISTEN and one.pid))
+        sockets = [entry for entry in psutil.net_connections("tcp") if entry.laddr and entry.laddr.port == port]
+        pids = (entry.pid for entry in sockets if entry.status == psutil.CONN_LISTEN and entry.pid)
+        return psutil.Process(next(pids))
     except (StopIteration, psutil.Error):
         return None
 
 
-def end(those: Sequence[psutil.Process], grace: float, request: signal.Signals = signal.SIGTERM) -> None:
-    """Ask processes to end, and after `grace` seconds end them (SIGKILL); return when they are gone."""
+def end(processes: Sequence[psutil.Process], grace: float, request: signal.Signals = signal.SIGTERM) -> None:
+    """Ask processes to end, and after `grace` seconds kill them (SIGKILL); return when they have ended."""
     for number, patience in ((request, grace), (signal.SIGKILL, 5)):
-        for process in filter(alive, those):
+        for process in filter(alive, processes):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         deadline = time.monotonic() + patience
-        while any(map(alive, those)) and time.monotonic() < deadline:
+        while any(map(alive, processes)) and time.monotonic() < deadline:
             time.sleep(0.02)
-    for process in those:
+    for process in processes:
         with suppress(psutil.Error):
             process.wait(0)  # a child of ours would stay a zombie, which Postgres takes for a live one

@@ -23,8 +23,8 @@ INSTALL_SECONDS = 900
 def python(repo: Repo) -> Events[Path]:
     """Return the interpreter of the product's environment, and make the environment unless it exists.
 
-    There is one for each state of the lock files and each Python. It appears whole or not at all: two at once take
-    turns, and one that was interrupted is made again. Raises ConfigurationError without a lock file, and
+    There is one for each state of the lock files and each Python. It appears whole or not at all: two processes
+    take turns, and an interrupted one is made again. Raises ConfigurationError without a lock file, and
     PackagesError when the packages cannot be installed.
     """
     locks = [path for path in (repo.root / name for name in LOCKS) if path.exists()]
@@ -67,7 +67,7 @@ def _make_once(repo: Repo, locks: Sequence[Path], folder: Path) -> str | None:
 
 
 def _make(repo: Repo, locks: Sequence[Path], part: Path) -> None:
-    """Make the environment; the network is asked only for what was never fetched."""
+    """Make the environment; the network is used only for packages that are not in the cache."""
     _uv(repo, ["venv", "--relocatable", "--no-project", "--allow-existing", "--python", sys.executable, part])
     sync = ["pip", "sync", "--require-hashes", "--allow-empty-requirements", "--python", f"{part}/bin/python"]
     try:

@@ -9,7 +9,7 @@ from ci.ground import environments, errors, schema
 
 @dataclass(frozen=True)
 class Repo:
-    """A checkout that has this layout; every path that anything needs comes from here."""
+    """A checkout that has this layout; all other code gets its paths from here."""
 
     root: Path
 
@@ -54,7 +54,7 @@ class Repo:
 
     @property
     def record(self) -> Path:
-        """The rotations that came to their end, but those of environments that are not in git."""
+        """The record of the rotations that have ended, without those of environments that are not in git."""
         return self.root / "config/rotations.jsonl"
 
     @property
@@ -68,5 +68,5 @@ class Repo:
 
 
 def here() -> Repo:
-    """Return the checkout that this code stands in."""
+    """Return the checkout that this code is in."""
     return Repo(Path(__file__).resolve().parents[2])

@@ -40,14 +40,14 @@ class Validator(cerberus.Validator):  # type: ignore[misc]
         The rule's arguments are validated against this schema:
         {'type': 'list', 'minlength': 1, 'schema': {'type': 'string'}}
         """
-        if value is None:  # `nullable` has judged it, and drops only the rules that are Cerberus' own
+        if value is None:  # `nullable` was checked before, and skips only Cerberus' own rules
             return
         try:
             parts = urlsplit(value)
-            good = parts.scheme in schemes and parts.hostname and parts.port != 0
+            valid = parts.scheme in schemes and parts.hostname and parts.port != 0
         except ValueError:
-            good = False
-        if not good or any(c.isspace() for c in value):
+            valid = False
+        if not valid or any(c.isspace() for c in value):
             self._error(field, BAD_URL)
 
 
@@ -139,7 +139,7 @@ class Schema:
 
 
 def read(path: Path = PATH) -> Schema:
-    """Read a schema and check it whole, `meta` too; a SchemaError names every problem."""
+    """Read a schema and check all of it, with `meta`; a SchemaError names every problem."""
     try:
         document = documents.load(path.read_bytes())
     except OSError as error:
@@ -163,5 +163,5 @@ def build(document: Mapping[str, Mapping[str, Any]]) -> Schema:
     defaults = ((key, key.breach(key.rules["default"])) for key in keys if "default" in key.rules)
     if problems := [f"{key.name}: the default {breach}" for key, breach in defaults if breach]:
         raise SchemaError(problems)
-    modules = {name: about["module"] for name, about in document["services"].items()}
+    modules = {name: service["module"] for name, service in document["services"].items()}
     return Schema({key.name: key for key in keys}, modules)

@@ -1,9 +1,9 @@
 """Install the pinned sops, age and gitleaks into .tools/bin: `python -m ci.ground.toolchain`.
 
-tools.toml has versions and sums. A source that cannot be reached makes way for the next: the release file,
-checked, then `go install` of the same version, checked by Go's checksum database. LOCKSTEP_TOOLS_MIRROR, an
-address below which the release files lie under their own names, comes before both: whoever sets it does so because
-the others are not to be asked while it answers. A wrong sum or version ends it, whatever the source.
+tools.toml has versions and sums. If a source cannot be reached, the next one is tried: the release file, checked
+by its sum, then `go install` of the same version, checked by Go's checksum database. LOCKSTEP_TOOLS_MIRROR, an
+address that has the release files under their own names, is tried before both; while it answers, the others are
+not asked. A wrong sum or version ends the installation, from any source.
 """
 
 import hashlib
@@ -61,12 +61,12 @@ class Tool:
 
 
 class UnreachableError(Exception):
-    """A source has nothing for us; the next one is tried."""
+    """A source does not have the tool; the next one is tried."""
 
 
 def pins(path: Path = PINS) -> list[Tool]:
     """Return every pinned tool."""
-    return [_pin(name, about) for name, about in tomllib.loads(path.read_text(encoding="utf-8")).items()]
+    return [_pin(name, pin) for name, pin in tomllib.loads(path.read_text(encoding="utf-8")).items()]
 
 
 def this_platform() -> str:
@@ -78,9 +78,9 @@ def this_platform() -> str:
 def ensure(
     where: Repo, tools: Sequence[Tool] | None = None, environ: Mapping[str, str] = os.environ
 ) -> Events[list[str]]:
-    """Install each tool that is not there as it is pinned; return the names of those installed.
+    """Install each tool that is not installed as it is pinned; return the names of those installed.
 
-    Two at once take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
+    Two processes take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
     version, and ToolMissingError, with why each source failed, when there is none.
     """
     if not _missing(where, wanted := pins() if tools is None else tools):
@@ -96,7 +96,7 @@ def check(where: Repo, tools: Sequence[Tool] | None = None) -> None:
     """Hash every program; ToolMismatchError names those that are not what was installed."""
     wanted, record = pins() if tools is None else tools, _record(where)
     names = [Path(program).name for tool in wanted for program in tool.programs]
-    sums = {name: about["sha256"] for tool in record.values() for name, about in tool["programs"].items()}
+    sums = {name: facts["sha256"] for tool in record.values() for name, facts in tool["programs"].items()}
     wrong = [name for name in names if _sum(where.tool(name)) != sums.get(name)]
     if wrong:
         raise errors.ToolMismatchError(
@@ -104,11 +104,11 @@ def check(where: Repo, tools: Sequence[Tool] | None = None) -> None:
         )
 
 
-def _pin(name: str, about: dict[str, Any]) -> Tool:
+def _pin(name: str, pin: dict[str, Any]) -> Tool:
     files_ = {
-        where: (file.format(version=about["version"]), sha256) for where, (file, sha256) in about["files"].items()
+        where: (file.format(version=pin["version"]), sha256) for where, (file, sha256) in pin["files"].items()
     }
-    return Tool(name=name, **about | {"files": files_, "release": about["release"].format(**about)})
+    return Tool(name=name, **pin | {"files": files_, "release": pin["release"].format(**pin)})
 
 
 def _missing(where: Repo, tools: Sequence[Tool]) -> list[Tool]:
@@ -117,12 +117,12 @@ def _missing(where: Repo, tools: Sequence[Tool]) -> list[Tool]:
 
 
 def _installed(where: Repo, tool: Tool, record: Mapping[str, Any]) -> bool:
-    """Whether it was put there from this pin and has not been touched since; hashing is for what was copied."""
+    """Whether the tool was installed from this pin and not changed since; only copied programs need hashing."""
     programs = record.get("programs", {})
     pinned = (tool.version, list(tool.file), [Path(program).name for program in tool.programs])
     return (record.get("version"), record.get("file"), list(programs)) == pinned and all(
-        _facts(where.tool(name)) == [about["size"], about["changed"]] or _sum(where.tool(name)) == about["sha256"]
-        for name, about in programs.items()
+        _facts(where.tool(name)) == [facts["size"], facts["changed"]] or _sum(where.tool(name)) == facts["sha256"]
+        for name, facts in programs.items()
     )
 
 
@@ -156,7 +156,7 @@ def _sources(tool: Tool, environ: Mapping[str, str]) -> list[tuple[str, Callable
 
 
 def _put(where: Repo, tool: Tool, source: str, folder: Path) -> None:
-    """Move the programs into place; the record is written last, so that what was interrupted is done again."""
+    """Move the programs into place; the record is written last, so that an interrupted run is repeated."""
     programs = {}
     where.tools.mkdir(exist_ok=True)
     for name in (Path(program).name for program in tool.programs):
@@ -164,8 +164,8 @@ def _put(where: Repo, tool: Tool, source: str, folder: Path) -> None:
         size, changed = _facts(folder / name)
         programs[name] = {"sha256": _sum(folder / name), "size": size, "changed": changed}
         (folder / name).replace(where.tool(name))
-    about = {"version": tool.version, "file": tool.file, "source": source, "programs": programs}
-    files.replace(_record_path(where), json.dumps(_record(where) | {tool.name: about}, indent=2) + "\n")
+    entry = {"version": tool.version, "file": tool.file, "source": source, "programs": programs}
+    files.replace(_record_path(where), json.dumps(_record(where) | {tool.name: entry}, indent=2) + "\n")
 
 
 def _download(tool: Tool, address: str, folder: Path) -> None:
@@ -207,7 +207,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 def _fetch(address: str) -> bytes:
     trust = ssl.create_default_context()
     try:
-        trust.load_verify_locations(certifi.where())  # python.org's Python on macOS trusts nobody by itself
+        trust.load_verify_locations(certifi.where())  # python.org's Python on macOS has no roots of its own
         with urllib.request.urlopen(address, timeout=DOWNLOAD_SECONDS, context=trust) as answer:  # noqa: S310, ours
             return bytes(answer.read())
     except urllib.error.URLError as error:
@@ -234,7 +234,7 @@ def _build(tool: Tool, folder: Path) -> None:
 
 
 def _check_version(go: str, tool: Tool, program: Path) -> None:
-    """Ask Go what it built: a program's own word is not worth much (gitleaks says "set by build process")."""
+    """Ask Go what it built: a program's own answer is not reliable (gitleaks says "set by build process")."""
     if not program.is_file():
         raise errors.ToolMismatchError(f"Go built no {program.name}", "compare `go` and `programs` in tools.toml")
     lines = command.run([go, "version", "-m", program]).splitlines()
@@ -249,10 +249,10 @@ def _check_version(go: str, tool: Tool, program: Path) -> None:
 
 @contextmanager
 def _turn(where: Repo) -> Iterator[None]:
-    """Wait until nobody else installs here; the kernel drops the lock however its holder ends."""
+    """Wait until no other process installs here; the kernel releases the lock when its holder ends."""
     folder = where.tools.parent
     with files.turn(folder / "lock"):
-        for left in folder.glob("part-*"):  # by one that was killed
+        for left in folder.glob("part-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         yield
 
@@ -269,11 +269,11 @@ def _record(where: Repo) -> dict[str, Any]:
 
 
 def _facts(path: Path) -> list[int]:
-    """Return size and time of change of a program, or nothing when it is none."""
+    """Return size and time of change of a program; empty when it is not a program."""
     if not os.access(path, os.X_OK):
         return []
-    about = path.stat()
-    return [about.st_size, about.st_mtime_ns]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _sum(path: Path) -> str:
@@ -281,7 +281,7 @@ def _sum(path: Path) -> str:
 
 
 def main() -> None:
-    """Install what is missing, and keep a copy of the pins, by which `run` sees that nothing is to be done."""
+    """Install what is missing, and keep a copy of the pins, by which `run` sees that all is installed."""
     from ci.cli import console, follow, progress, reported  # noqa: PLC0415, an entry point
 
     where = repo.here()

@@ -1,6 +1,6 @@
 """Where a leaked value occurs: environments, commits, images, releases; shown without it or any part of it.
 
-What could not be looked at is listed beside what was found, so that "nowhere" is said of everything or not at all.
+What could not be searched is listed beside what was found, so that "nowhere" is said of everything or not at all.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is, of which kind, and what is to be said of it."""
+    """A place where the value is, or that could not be searched: its kind, its name, and a remark."""
 
     kind: str
     where: str
@@ -60,8 +60,8 @@ class Report:
 
 
 @dataclass
-class Look:
-    """What the parts of one look share."""
+class Scan:
+    """What the parts of one scan share."""
 
     repo: Repo
     sought: Sought
@@ -78,21 +78,20 @@ class Look:
         return self.layers[digest]
 
     def found(self, kind: str, where: str, what: str = "") -> None:
-        """Take note of a place, without what of its own name is the value."""
+        """Note a place, without the part of its name that is the value."""
         self.report.found.append(Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(what))))
 
     def unseen(self, kind: str, where: str, why: object) -> None:
-        """Take note of what could not be looked at."""
-        self.report.unseen.append(
-            Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(str(why))))
-        )
+        """Note what could not be searched."""
+        place = Place(kind, shown(self.sought.masked(where)), shown(self.sought.masked(str(why))))
+        self.report.unseen.append(place)
 
     def looked(self, what: str, count: int) -> None:
-        """Count what was looked at."""
+        """Count what was searched."""
         self.report.looked[what] = self.report.looked.get(what, 0) + count
 
     def rotate(self, name: str, key: str) -> None:
-        """Take note of a value of today that is to be replaced."""
+        """Note a current value that must be replaced."""
         if key in self.repo.schema.keys and (name, key) not in self.report.rotate:
             self.report.rotate.append((name, key))
 
@@ -106,111 +105,105 @@ def look(repo: Repo, value: str) -> Events[Report]:
             "give all of it, on stdin or at the prompt",
         )
     sought = Sought(value)
-    it = Look(repo, sought, Vault(repo, sought))
+    scan = Scan(repo, sought, Vault(repo, sought))
     for part in (_environments, _history, _images, _releases):
-        yield from events.step("look", str(part.__doc__).partition(",")[0].rstrip("."), partial(part, it))
-    return it.report
+        yield from events.step("look", str(part.__doc__).partition(",")[0].rstrip("."), partial(part, scan))
+    return scan.report
 
 
-def _environments(it: Look) -> None:
+def _environments(scan: Scan) -> None:
     """The environments, opened in memory."""
-    for name in it.repo.environments.by_name:
-        plain, sealed = it.repo.plain(name), it.repo.sealed(name)
+    for name in scan.repo.environments.by_name:
+        plain, sealed = scan.repo.plain(name), scan.repo.sealed(name)
         if plain.exists():
             data = plain.read_bytes()
             values, _ = dotenv.parse(data)
-            keys = [key for key, value in values.items() if it.sought.within(value)]
-            for key in keys or ([""] if it.sought.within(data) else []):
-                it.found(ENVIRONMENT, name, f"{key} in clear, in config/{name}.env".strip())
-        for path in [*([sealed] if sealed.exists() else []), *proposal.files(it.repo, name)]:
+            keys = [key for key, value in values.items() if scan.sought.within(value)]
+            for key in keys or ([""] if scan.sought.within(data) else []):
+                scan.found(ENVIRONMENT, name, f"{key} in clear, in config/{name}.env".strip())
+        for path in [*([sealed] if sealed.exists() else []), *proposal.files(scan.repo, name)]:
             try:
-                keys = it.vault.keys(path.name, path.read_bytes())
+                keys = scan.vault.keys(path.name, path.read_bytes())
             except errors.LockstepError as error:
-                it.unseen(ENVIRONMENT, name, f"{path.relative_to(it.repo.root)}: {error}")
+                scan.unseen(ENVIRONMENT, name, f"{path.relative_to(scan.repo.root)}: {error}")
                 continue
             for key in keys:
-                it.found(ENVIRONMENT, name, f"{key} in {path.relative_to(it.repo.root)}")
+                scan.found(ENVIRONMENT, name, f"{key} in {path.relative_to(scan.repo.root)}")
                 if path == sealed:
-                    it.rotate(name, key)
-        it.looked("environments", 1)
+                    scan.rotate(name, key)
+        scan.looked("environments", 1)
 
 
-def _history(it: Look) -> None:
+def _history(scan: Scan) -> None:
     """Every object of git, reachable or not; the sealed versions are opened."""
     try:
-        source = git.opened(it.repo.root)
+        source = git.opened(scan.repo.root)
         wanted = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
         source("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
-        found = objects.places(source, wanted)
+        places = objects.places(source, wanted)
         refs = source("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace")
         for name, _, ref in (line.partition(" ") for line in refs.splitlines()):
-            found.names.setdefault(ref, name)
+            places.names.setdefault(ref, name)
         every = source("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
-        versions = _objects(it, source, every, found)
+        versions = _objects(scan, source, every, places)
     except errors.LockstepError as error:
-        it.unseen(COMMIT, "the whole history", error)
+        scan.unseen(COMMIT, "the whole history", error)
         return
-    it.looked("commits", len(wanted))
-    it.looked("objects", len(every))
-    _sealed(it, found, versions)
+    scan.looked("commits", len(wanted))
+    scan.looked("objects", len(every))
+    _sealed(scan, places, versions)
 
 
-def _objects(it: Look, source: git.Git, every: Iterable[str], found: objects.Places) -> dict[str, bytes]:
+def _objects(scan: Scan, source: git.Git, every: Iterable[str], places: objects.Places) -> dict[str, bytes]:
     """Look at each object as it is, and at each name; return the sealed ones."""
-    search, versions = Search(it.sought), dict[str, bytes]()
-    named = {path for path in found.names if it.sought.within(path)}
+    search, versions = Search(scan.sought), dict[str, bytes]()
+    named = {path for path in places.names if scan.sought.within(path)}
     parts = {part.encode(errors="surrogateescape") for path in named for part in path.split("/")}
     for id_, kind, data in objects.contents(source, every):
-        found.kinds[id_] = kind
+        places.kinds[id_] = kind
         if kind != "tree" or not any(part in data for part in parts):  # else it is one of the names
             search.at(Source(id_), data)
         if kind == "blob" and b"\nsops_mac=" in data:
             versions[id_] = data
     search.found |= {Source(path, kind="name") for path in named}
-    for where, count in _by_path(found, search.found).items():
-        it.found(COMMIT, where, _versions(count))
-    for where, count in _by_path(found, search.unread).items():
-        it.unseen(COMMIT, where, f"an archive that cannot be opened{_versions(count, ', ')}")
+    for where, count in _by_path(places, search.found).items():
+        scan.found(COMMIT, where, _versions(count))
+    for where, count in _by_path(places, search.unread).items():
+        scan.unseen(COMMIT, where, f"an archive that cannot be opened{_versions(count, ', ')}")
     return versions
 
 
-def _sealed(it: Look, found: objects.Places, versions: Mapping[str, bytes]) -> None:
-    """Open the sealed versions, and tell of those that cannot be."""
-    held, closed = dict[str, set[Source]](), dict[str, set[Source]]()
-    nobodys = 0
+def _sealed(scan: Scan, places: objects.Places, versions: Mapping[str, bytes]) -> None:
+    """Open the sealed versions, and note those that cannot be opened."""
+    held, closed, templates = dict[str, set[Source]](), dict[str, set[Source]](), 0
     for id_, data in versions.items():
-        _, commit, path = found.blobs.get(id_, (0, "", ""))
+        _, commit, path = places.blobs.get(id_, (0, "", ""))
         try:
-            for key in it.vault.keys(path.rpartition("/")[2] or "a sealed version", data):
+            for key in scan.vault.keys(path.rpartition("/")[2] or "a sealed version", data):
                 held.setdefault(f"{key}, sealed", set()).add(Source(id_))
         except errors.LockstepError as error:
-            if _of_template(it.repo, commit, path):
-                nobodys += 1
+            if commit and tracked.sealed(path) and dates.of_template(scan.repo.root, commit):
+                templates += 1
             else:
                 closed.setdefault(str(error), set()).add(Source(id_))
-    for note, group in ((it.found, held), (it.unseen, closed)):
+    for note, group in ((scan.found, held), (scan.unseen, closed)):
         for what, sources in group.items():
-            for where, count in _by_path(found, sources).items():
+            for where, count in _by_path(places, sources).items():
                 note(COMMIT, where, what + _versions(count, ", "))
-    it.looked("sealed versions", len(versions) - nobodys - sum(map(len, closed.values())))
-    if nobodys:
-        it.report.notes.append(
-            f"left out: {nobodys} sealed versions of before inv init, which the template sealed for nobody"
-        )
+    scan.looked("sealed versions", len(versions) - templates - sum(map(len, closed.values())))
+    if templates:
+        text = f"left out: {templates} sealed versions of before inv init, which the template sealed for nobody"
+        scan.report.notes.append(text)
 
 
-def _of_template(repo: Repo, commit: str, path: str) -> bool:
-    return bool(commit and tracked.sealed(path)) and dates.of_template(repo.root, commit)
-
-
-def _by_path(found: objects.Places, sources: Iterable[Source]) -> dict[str, int]:
+def _by_path(places: objects.Places, sources: Iterable[Source]) -> dict[str, int]:
     """Return the first place of each path, and in how many versions it is."""
     first: dict[tuple[str, str], str] = {}
     counts: dict[str, int] = {}
-    for source in sorted(sources, key=lambda one: (found.order(one), one.id, one.inner)):
-        where = found.place(source)
+    for source in sorted(sources, key=lambda source: (places.order(source), source.id, source.inner)):
+        where = places.place(source)
         commit, _, path = where.partition(":")
-        same = (path, source.kind) if source.id in found.blobs else (where, source.id)
+        same = (path, source.kind) if source.id in places.blobs else (where, source.id)
         place = first.setdefault(same, f"{commit}:{path}")
         counts[place] = counts.get(place, 0) + 1
     return counts
@@ -220,88 +213,88 @@ def _versions(count: int, before: str = "") -> str:
     return f"{before}and in {count - 1} later versions" if count > 1 else ""
 
 
-def _images(it: Look) -> None:
+def _images(scan: Scan) -> None:
     """The project's images, layer by layer."""
-    repo, seen = it.repo, set[str]()
+    repo, seen = scan.repo, set[str]()
     stores = (engines.open(repo, name).images for name in repo.environments.by_name)
-    addresses = ["", *(address for address in stores if address is not None)]
     title = f"{image.OCI}.title={repo.environments.project}"
-    for address in dict.fromkeys(addresses):
+    for address in dict.fromkeys(["", *filter(None, stores)]):  # "" is this machine's client
         try:
             with closing(docker.connect(address)) as engine:
-                for one in engine.images.list(filters={"label": title}):
-                    if one.id not in seen:
-                        seen.add(str(one.id))
-                        _image(it, one)
+                for built in engine.images.list(filters={"label": title}):
+                    if built.id not in seen:
+                        seen.add(str(built.id))
+                        _image(scan, built)
         except (errors.EngineError, DockerException, OSError, tarfile.TarError) as error:
             why = error if isinstance(error, errors.EngineError) else "the engine did not give all of them"
-            it.unseen(IMAGE, address or "this machine", why)
-    it.looked("images", len(seen))
+            scan.unseen(IMAGE, address or "this machine", why)
+    scan.looked("images", len(seen))
     if repo.environments.registry:
-        it.report.notes.append(f"left out: what {repo.environments.registry} has and no engine here")
+        scan.report.notes.append(f"left out: what {repo.environments.registry} has and no engine here")
 
 
-def _image(it: Look, one: Any) -> None:
+def _image(scan: Scan, built: Any) -> None:
     """Look at an image's layers, configuration and history, as `docker save` gives them."""
-    name = str(next(iter(one.tags), one.short_id))
+    name = str(next(iter(built.tags), built.short_id))
     with tempfile.TemporaryFile() as file:  # what the engine's own disk has already
-        for chunk in one.save():
+        for chunk in built.save():
             file.write(chunk)
         file.seek(0)
         with tarfile.open(fileobj=file) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
-                search = it.layer(content.read() if content else b"")
+                search = scan.layer(content.read() if content else b"")
                 for source in sorted(search.found, key=lambda source: source.inner):
-                    it.found(IMAGE, name, _inside(member.name, source))
+                    scan.found(IMAGE, name, _inside(member.name, source))
                 for source in sorted(search.unread, key=lambda source: source.inner):
-                    it.unseen(IMAGE, name, f"{_inside(member.name, source)} cannot be opened")
+                    scan.unseen(IMAGE, name, f"{_inside(member.name, source)} cannot be opened")
 
 
 def _inside(member: str, source: Source) -> str:
     return _DIGEST.sub(lambda digest: digest[0][: git.SHORT], source.within(member))
 
 
-def _releases(it: Look) -> None:
+def _releases(scan: Scan) -> None:
     """The releases, their plain values and what their sealed files held."""
-    for name in it.repo.environments.by_name:
+    for name in scan.repo.environments.by_name:
         try:
-            with engines.open(it.repo, name) as engine:
+            with engines.open(scan.repo, name) as engine:
                 past = engine.history()
         except errors.LockstepError as error:
-            it.unseen(RELEASE, name, error)
+            scan.unseen(RELEASE, name, error)
             continue
-        now = current(past)
-        for one in past:
-            _release(it, one, runs=now is not None and one.number == now.number)
-        it.looked("releases", len(past))
+        running = current(past)
+        for release in past:
+            _release(scan, release, runs=running is not None and release.number == running.number)
+        scan.looked("releases", len(past))
 
 
-def _release(it: Look, one: Release, *, runs: bool) -> None:
-    where = f"{one.environment} {one.number}{' *' if runs else ''}"
-    for key, value in one.plain.items():
-        if it.sought.within(value):
-            it.found(RELEASE, where, f"{key} in clear")
-    if it.sought.within(json.dumps(one.document() | {"plain": {}})):
-        it.found(RELEASE, where, "in its record")
-    if not it.repo.environments.by_name[one.environment].in_git:
-        return  # its values are in no commit, and those of before are nowhere any more
+def _release(scan: Scan, release: Release, *, runs: bool) -> None:
+    where = f"{release.environment} {release.number}{' *' if runs else ''}"
+    for key, value in release.plain.items():
+        if scan.sought.within(value):
+            scan.found(RELEASE, where, f"{key} in clear")
+    if scan.sought.within(json.dumps(release.document() | {"plain": {}})):
+        scan.found(RELEASE, where, "in its record")
+    if not scan.repo.environments.by_name[release.environment].in_git:
+        return  # its values are not in git, and older ones are not kept
     try:
-        keys = _sealed_then(it, one)
+        keys = _sealed_then(scan, release)
     except errors.LockstepError as error:
-        it.unseen(RELEASE, where, error)
+        scan.unseen(RELEASE, where, error)
         return
     for key in keys:
-        it.found(RELEASE, where, f"{key}, sealed")
+        scan.found(RELEASE, where, f"{key}, sealed")
         if runs:
-            it.rotate(one.environment, key)
+            scan.rotate(release.environment, key)
 
 
-def _sealed_then(it: Look, one: Release) -> list[str]:
+def _sealed_then(scan: Scan, release: Release) -> list[str]:
     """Return the keys that held the value in the sealed file of a release's commit."""
-    path = f"{tracked.FOLDER}/{one.environment}.enc.env"
-    blobs = [each.blob for each in git.committed(it.repo.root, one.config, tracked.FOLDER) if each.path == path]
+    path = f"{tracked.FOLDER}/{release.environment}.enc.env"
+    files = git.committed(scan.repo.root, release.config, tracked.FOLDER)
+    blobs = [file.blob for file in files if file.path == path]
     if not blobs:
-        raise errors.NotSealedError(f"commit {one.config} has no {path}", "git log shows where it went")
-    [(_, data)] = git.contents(it.repo.root, blobs)
-    return [key for key in it.vault.keys(path.rpartition("/")[2], data) if key in one.sealed]
+        raise errors.NotSealedError(f"commit {release.config} has no {path}", "git log shows where it went")
+    [(_, data)] = git.contents(scan.repo.root, blobs)
+    return [key for key in scan.vault.keys(path.rpartition("/")[2], data) if key in release.sealed]

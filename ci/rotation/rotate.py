@@ -1,4 +1,4 @@
-"""A rotation, step by step. Killed anywhere, the same command goes on; the old value outlives confirm."""
+"""A rotation, step by step. If killed, the same command continues it; the old value outlives confirm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,15 +93,15 @@ def confirm(rotation: Rotation) -> str:
 
 
 def revoke(rotation: Rotation) -> Events[str]:
-    """Make the old value invalid; where the new one held it, too, what is left of that is sealed and deployed."""
-    left = yield from events.result(rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new))
-    if left == rotation.new:
+    """Make the old value invalid; if the new value contains it, the rest of that is sealed and deployed."""
+    rest = yield from events.result(rotation.provider.revoke(rotation.job, rotation.job.old, rotation.new))
+    if rest == rotation.new:
         return "the old value is revoked"
-    text = _put(rotation, left)
+    text = _put(rotation, rest)
     rotation.state.release = yield from _deploy(rotation)
     text += f", {_confirmed(rotation)}"
-    rotation.new = left
-    states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: left})
+    rotation.new = rest
+    states.hold(rotation.repo, rotation.state, {OLD: rotation.job.old, NEW: rest})
     return f"the old value is left out, {text}"
 
 
@@ -124,12 +124,12 @@ def record(rotation: Rotation) -> str:
 
 
 STEPS: tuple[Step, ...] = (stage, probe, seal, deploy, confirm, revoke, verify, record)
-# After a leak the old value goes at once: what still uses it fails until the deploy is through.
+# After a leak the old value is revoked at once: what still uses it fails until the deploy has ended.
 LEAKED: tuple[Step, ...] = (stage, probe, revoke, verify, seal, deploy, confirm, record)
 
 
 def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
-    """Rotate one key of an environment, or go on with the rotation that is under way."""
+    """Rotate one key of an environment, or continue the rotation that is under way."""
     provider = providers.of(providers.named(repo, name, key))
     with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
@@ -140,8 +140,10 @@ def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
             raise errors.RotationError(
                 "this rotation is being given up", "the same command with --abort ends that"
             )
-        rotation = _made(repo, options, state, provider, engine)
-        yield from _walk(rotation, LEAKED if state.leaked else STEPS)
+        rotation = _rotation(repo, options, state, provider, engine)
+        for step in LEAKED if state.leaked else STEPS:
+            if step.__name__ not in state.done:
+                yield from events.step(step.__name__, events.about(step), partial(_noted, rotation, step))
         states.end(repo, state)
 
 
@@ -154,7 +156,7 @@ def abort(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
             raise errors.RotationError(
                 f"no rotation of {key} is under way in {name}", "there is nothing to give up"
             )
-        rotation = _made(repo, options, state, provider, engine)
+        rotation = _rotation(repo, options, state, provider, engine)
         valid = provider.admits(rotation.job, rotation.job.old)
         if valid is False or (valid is None and "revoke" in state.done):
             raise errors.RotationError(
@@ -168,22 +170,16 @@ def abort(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
         states.end(repo, state)
 
 
-def _walk(rotation: Rotation, steps: tuple[Step, ...]) -> Events[None]:
-    for each in steps:
-        if each.__name__ not in rotation.state.done:
-            yield from events.step(each.__name__, events.about(each), partial(_noted, rotation, each))
-
-
-def _noted(rotation: Rotation, each: Step) -> Events[str]:
-    """Do one step and write down that it is done."""
-    text = yield from events.result(each(rotation))
-    rotation.state.done.append(each.__name__)
+def _noted(rotation: Rotation, step: Step) -> Events[str]:
+    """Do one step and record that it is done."""
+    text = yield from events.result(step(rotation))
+    rotation.state.done.append(step.__name__)
     states.write(rotation.repo, rotation.state)
     return text
 
 
 def _back(rotation: Rotation) -> Events[None]:
-    """Bring the old value back everywhere before the new one goes."""
+    """Restore the old value everywhere before the new one is revoked."""
     if rotation.new.reveal():
         yield from events.step("seal", "Seal the old value", lambda: _put(rotation, rotation.job.old))
         if ("probe" if rotation.state.leaked else "seal") in rotation.state.done:  # a deploy may have begun
@@ -199,21 +195,19 @@ def _restored(rotation: Rotation) -> Events[str]:
     return f"release {rotation.state.release} has the old value"
 
 
-def _made(
+def _rotation(
     repo: Repo, options: Options, state: states.State, provider: providers.Provider, engine: engines.Engine
 ) -> Rotation:
     kept = states.held(repo, state)
     old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
-    plain = environment.plain(repo, state.environment)
-
-    about = repo.schema.keys[state.key]
-    job = providers.Job(state.environment, about, plain, old, state.tag, state.leaked, options.yes)
+    plain, key = environment.plain(repo, state.environment), repo.schema.keys[state.key]
+    job = providers.Job(state.environment, key, plain, old, state.tag, state.leaked, options.yes)
     return Rotation(repo, options, state, provider, job, engine, kept.get(NEW, Secret("")))
 
 
-def _warn(name: str, options: Options, provider: providers.Provider, about: Key) -> Events[None]:
-    """Say before the first step what will fail in the meantime, and have it confirmed."""
-    gap = "" if about.several else provider.gap
+def _warn(name: str, options: Options, provider: providers.Provider, key: Key) -> Events[None]:
+    """Warn before the first step of what will fail in the meantime, and have it confirmed."""
+    gap = "" if key.several else provider.gap
     if options.leaked:
         gap = "what runs with the old value fails until the deploy is through"
     if not gap:
@@ -232,7 +226,7 @@ def _put(rotation: Rotation, value: Secret) -> str:
 
 
 def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
-    """Commit those of the files that differ, where that was asked for."""
+    """Commit the files that differ, if the options ask for it."""
     if not rotation.options.commit:
         return False
     git = Git(rotation.repo.root, own=True)
@@ -245,7 +239,7 @@ def _commit(rotation: Rotation, message: str, *paths: Path) -> bool:
 
 
 def _deploy(rotation: Rotation) -> Events[int]:
-    """Deploy what is sealed, and return the release that has it: the one that runs, where that has it already."""
+    """Deploy the sealed values and return the release that has them: the running one, if it has them already."""
     runs = _current(rotation)
     sha = runs.sha if rotation.engine.versioned else ""
     options = deploys.Options(sha=sha, yes=rotation.options.yes, rotates=rotation.job.key)
@@ -267,14 +261,13 @@ def _confirmed(rotation: Rotation) -> str:
     current = releases.current(engine.history())
     if current is None or current.number < number:
         raise errors.RotationError(f"release {number} is not the current one of {name}", "inv history shows why")
-    services = [one for one, about in current.services.items() if rotation.job.key in about.keys]
-    running = [one for one in engine.replicas() if one.service in services]
+    services = [service for service, entry in current.services.items() if rotation.job.key in entry.keys]
+    running = [replica for replica in engine.replicas() if replica.service in services]
     for service in services:
-        mine = [one for one in running if one.service == service]
-        good = [one for one in mine if one.release == current.number and engine.healthy(one)]
-        if len(mine) != len(good) or len(good) < current.services[service].replicas:
-            what = (
-                f"{len(good)} of {current.services[service].replicas} replicas of {service} run release {number}"
-            )
-            raise errors.RotationError(f"{what}, {len(mine)} in all", f"inv status --env={name}, then go on")
+        wanted = current.services[service].replicas
+        replicas = [replica for replica in running if replica.service == service]
+        fresh = [replica for replica in replicas if replica.release == current.number and engine.healthy(replica)]
+        if len(replicas) != len(fresh) or len(fresh) < wanted:
+            what = f"{len(fresh)} of {wanted} replicas of {service} run release {number}"
+            raise errors.RotationError(f"{what}, {len(replicas)} in all", f"inv status --env={name}, then go on")
     return f"{len(running)} replicas of {', '.join(services)} run release {current.number}"

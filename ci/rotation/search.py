@@ -1,4 +1,4 @@
-"""A value in every form in which it may stand somewhere, and the search for it. It never shows itself."""
+"""A value in every form in which it may occur, and the search for it. The value is never shown."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ _ASIDE = {"\n": b"n", "\r": b"r", "\t": b"t"}  # what follows the backslash is a
 class Sought:
     """What is looked for: as it is, escaped for a URL or for JSON (once or more), in base64, and in UTF-16.
 
-    In base64 it is found within a longer text, too, such as `user:password`, and across line ends.
+    In base64 it is also found within a longer text, such as `user:password`, and across line ends.
     """
 
     def __init__(self, value: str) -> None:
@@ -30,7 +30,7 @@ class Sought:
         self._wide = (value.encode("utf-16-le"), value.encode("utf-16-be"))
 
     def within(self, data: bytes | str) -> bool:
-        """Say whether the value stands in a text or in bytes."""
+        """Say whether a text or bytes contain the value."""
         if isinstance(data, str):
             data = data.encode(errors="surrogateescape")
         if self._escaped.search(data) or any(form in data for form in self._wide):
@@ -74,7 +74,7 @@ class Search:
 
 
 class Vault:
-    """The identities at hand, those that they replaced too, and which keys of what they open hold the value."""
+    """The identities at hand, with those that they replaced, and which keys of what they open hold the value."""
 
     def __init__(self, repo: Repo, sought: Sought) -> None:
         self._repo, self._sought = repo, sought
@@ -84,7 +84,7 @@ class Vault:
     def keys(self, name: str, data: bytes) -> list[str]:
         """Return the keys of a sealed file that hold the value; the name is for messages.
 
-        Raises WrongIdentityError when none of them opens it, NotSealedError or TamperedError when it is broken.
+        Raises WrongIdentityError when no identity opens it, NotSealedError or TamperedError when it is broken.
         """
         digest = hashlib.sha256(data).digest()
         if digest not in self._known:
@@ -109,7 +109,7 @@ class Vault:
 
 
 def _identities(repo: Repo) -> Iterator[tuple[str, Secret]]:
-    """Yield each identity of this user by its recipient; one that was replaced lies beside its successor."""
+    """Yield each identity of this user by its recipient; a replaced one is kept beside its successor."""
     for name in repo.environments.by_name:
         file = identity.path(repo, name)
         with suppress(errors.NoIdentityError):
@@ -136,9 +136,9 @@ def _escaped(character: str) -> bytes:
 
 
 def _in_base64(raw: bytes) -> Iterator[bytes]:
-    """Yield what of the value is the same whatever stands before and after it, in both alphabets."""
+    """Yield the part of the value's base64 that does not depend on its context, in both alphabets."""
     for before in range(3):
-        whole = base64.b64encode(bytes(before) + raw)
-        part = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        encoded = base64.b64encode(bytes(before) + raw)
+        part = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
         yield part
         yield part.translate(bytes.maketrans(b"+/", b"-_"))

@@ -1,4 +1,4 @@
-"""How far a rotation is: step names and times in clear, both values as ciphertext beside them.
+"""The progress of a rotation: step names and times in clear, both values as ciphertext beside them.
 
 The values are sealed for the environment's recipients before anything relies on them, so that a kill loses none.
 """
@@ -42,7 +42,7 @@ def folder(repo: Repo, name: str) -> Path:
 
 @contextmanager
 def alone(repo: Repo, name: str) -> Iterator[None]:
-    """Hold an environment against other rotations; the kernel lets go of it when this process ends."""
+    """Hold an environment against other rotations; the kernel releases it when this process ends."""
     folder(repo, name).mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder(repo, name) / "lock").open("a") as file:
         try:
@@ -76,7 +76,7 @@ def begin(repo: Repo, name: str, key: str, *, leaked: bool) -> State:
 
 
 def write(repo: Repo, state: State) -> None:
-    """Keep how far it is."""
+    """Keep the progress of a rotation."""
     path = _steps(repo, state.environment, state.key)
     files.replace(path, json.dumps(asdict(state), indent=1), mode=0o600)
 
@@ -88,7 +88,7 @@ def hold(repo: Repo, state: State, values: dict[str, Secret]) -> None:
 
 
 def held(repo: Repo, state: State) -> dict[str, Secret]:
-    """Return the values, opened in memory; nothing where none were kept yet."""
+    """Return the values, opened in memory; empty if none were kept yet."""
     path = _values(repo, state.environment, state.key)
     if not path.exists():
         return {}
@@ -103,20 +103,20 @@ def end(repo: Repo, state: State) -> None:
 
 
 def records(repo: Repo, name: str) -> list[dict[str, str]]:
-    """Return the rotations of an environment that came to their end, oldest first."""
+    """Return the rotations of an environment that have ended, oldest first."""
     try:
         lines = _record(repo, name).read_text(encoding="utf-8").splitlines()
-        return [one for one in map(json.loads, lines) if one["environment"] == name]
+        return [entry for entry in map(json.loads, lines) if entry["environment"] == name]
     except FileNotFoundError:
         return []
 
 
 def record(repo: Repo, state: State) -> Path:
-    """Note who rotated what and when, once, and return the file; it holds no secret and is committed."""
-    path, about = _record(repo, state.environment), ("environment", "key", "who", "begun", "tag")
+    """Record once who rotated what and when, and return the file; it holds no secret and is committed."""
+    path, fields = _record(repo, state.environment), ("environment", "key", "who", "begun", "tag")
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    if not any(one["tag"] == state.tag for one in records(repo, state.environment)):
-        line = json.dumps({word: getattr(state, word) for word in about} | {"when": now()})
+    if not any(entry["tag"] == state.tag for entry in records(repo, state.environment)):
+        line = json.dumps({field: getattr(state, field) for field in fields} | {"when": now()})
         files.replace(path, f"{before}{line}\n")
     return path
 

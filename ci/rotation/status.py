@@ -21,16 +21,16 @@ def rows(repo: Repo, name: str = "", now: datetime | None = None) -> Iterator[li
     if name:
         _in_git(repo, name)
     now = now or datetime.now(UTC)
-    found = [one for one in dates.read(repo, now).values if name in ("", one.environment)]
-    for one in sorted(found, key=lambda one: (one.due or date.max, one.environment, one.key)):
+    values = [value for value in dates.read(repo, now).values if name in ("", value.environment)]
+    for value in sorted(values, key=lambda value: (value.due or date.max, value.environment, value.key)):
         yield [
-            one.environment,
-            one.key,
-            f"{one.days} d",
-            _due_text(one.due, now.date()),
-            one.last.when.astimezone(UTC).date().isoformat(),
-            shown(one.last.who),
-            one.last.shown,
+            value.environment,
+            value.key,
+            f"{value.days} d",
+            _due_text(value.due, now.date()),
+            value.last.when.astimezone(UTC).date().isoformat(),
+            shown(value.last.who),
+            value.last.shown,
         ]
 
 

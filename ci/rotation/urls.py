@@ -1,4 +1,4 @@
-"""The login in a URL: who, and with which password; all else in it stays as it is written."""
+"""The login in a URL: user and password; everything else in it stays as it is written."""
 
 import secrets
 from dataclasses import dataclass

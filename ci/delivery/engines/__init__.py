@@ -1,6 +1,6 @@
 """What runs releases: `with engines.open(repo, name) as engine:`. An engine is a class that satisfies `Engine`.
 
-Its module is imported when an environment names it, so that nobody pays for the engines of others.
+Its module is imported when an environment names it, so that a project pays only for the engines that it uses.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class Replica:
 
 
 class Engine(Protocol):
-    """What a deploy asks of what runs one environment; it connects when it must, once, until it is closed."""
+    """What a deploy asks of an environment's engine; it connects once, at the first need, until it is closed."""
 
     @property
     def versioned(self) -> bool:
@@ -59,10 +59,10 @@ class Engine(Protocol):
         """Close the connection."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the environment against other deploys; LockedError names who has it."""
+        """Hold the environment against other deploys; LockedError names the holder."""
 
     def unlock(self) -> str:
-        """Remove a lock whose holder is gone, and return whose it was."""
+        """Remove a lock whose holder has ended, and return who that was."""
 
     def image(self, sha: str) -> Image:
         """Return the image of a commit; an error says how to make it."""
@@ -83,10 +83,10 @@ class Engine(Protocol):
         """Return the URL at which the proxy is reached from here; empty when there is no proxy."""
 
     def record(self, release: Release) -> None:
-        """Make it the current release, and let what ran before drain and leave."""
+        """Make it the current release, and let the previous one drain and end."""
 
     def undo(self, release: Release, why: str) -> None:
-        """Remove whatever is not of the current release, and note why this one failed."""
+        """Remove everything that is not of the current release, and note why this one failed."""
 
     def history(self) -> list[Release]:
         """Return the recorded releases, oldest first; FormatError when another version recorded one."""
@@ -142,8 +142,8 @@ ENGINES: dict[str, Kind] = {"processes": Kind({}, _processes), "swarm": Kind(SWA
 def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
     """Return the engine of an environment; use it as a context manager.
 
-    Raises UsageError when there is no such environment, and ConfigurationError for whatever is wrong in
-    environments.yaml, of other environments as well.
+    Raises UsageError when there is no such environment, and ConfigurationError for everything that is wrong in
+    environments.yaml, in other environments as well.
     """
     known(repo, name)
     check(repo)
@@ -152,7 +152,7 @@ def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
 
 
 def check(repo: Repo) -> None:
-    """Raise ConfigurationError, which names every problem, unless each engine knows what is said of it."""
+    """Raise ConfigurationError, which names every problem, unless the engines exist and accept their settings."""
     problems: list[str] = []
     for name, environment in repo.environments.by_name.items():
         if environment.engine in ENGINES:

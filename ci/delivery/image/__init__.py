@@ -34,9 +34,9 @@ class Made:
 
 
 def build(repo: Repo, revision: str = "", name: str = "") -> Made:
-    """Return the image of a commit: the one that is here, or in a registry under `name`, else a new one.
+    """Return the image of a commit: the one that exists here, or in a registry under `name`, else a new one.
 
-    Only what was inspected gets the tag. RefusedError when HEAD is meant and the tree differs from it.
+    Only an inspected image gets the tag. RefusedError when HEAD is meant and the tree differs from it.
     """
     commit = git.commit(repo.root, revision or "HEAD")
     source = Source(repo, commit)
@@ -44,22 +44,23 @@ def build(repo: Repo, revision: str = "", name: str = "") -> Made:
     engine, wanted = docker.connect(), tag(repo, commit)
     with _translated():
         image, new = _there(engine, wanted, commit), False
-        if image and _described(repo, commit, image):
+        document = sbom(repo, commit)
+        if image and document.exists() and parts.described(document.read_text()) == image.id:  # inspected before
             return Made(wanted, str(image.id), image.attrs["Size"], new)
         if image is None and not (image := _fetched(engine, commit, name)):
             image, new = _built(engine, source), True
         _inspected(engine, repo, commit, image)
-        if other := _there(engine, wanted, commit):  # somebody was faster, and theirs may be deployed already
-            image, new = other, False
+        if rival := _there(engine, wanted, commit):  # another build was faster, and may be deployed already
+            image, new = rival, False
         image.tag(*wanted.split(":"))
     return Made(wanted, str(image.id), image.attrs["Size"], new)
 
 
-def push(made: Made, name: str) -> str:
+def push(image: Made, name: str) -> str:
     """Push an image to REGISTRY/NAME and return what it is deployed by, REGISTRY/NAME@DIGEST."""
     with _translated():
-        engine, short = docker.connect(), made.tag.rpartition(":")[2]
-        engine.images.get(made.id).tag(name, short)
+        engine, short = docker.connect(), image.tag.rpartition(":")[2]
+        engine.images.get(image.id).tag(name, short)
         digest = ""
         for step in engine.images.push(name, short, stream=True, decode=True):
             if "error" in step:
@@ -69,7 +70,7 @@ def push(made: Made, name: str) -> str:
 
 
 def registry(repo: Repo, push: str | Literal[True]) -> str:
-    """Return where an image is pushed: nowhere, to a name, or (True) to the registry of environments.yaml."""
+    """Return where to push an image: nowhere, to a name, or (True) to the registry of environments.yaml."""
     if push is not True:
         return push or ""
     if not repo.environments.registry:
@@ -84,20 +85,20 @@ def tag(repo: Repo, commit: str) -> str:
 
 
 def sbom(repo: Repo, commit: str) -> Path:
-    """Return where the list of what a commit's image is made of stands."""
+    """Return the path of the list of a commit's image's parts."""
     return repo.state / f"sbom/{commit}.cdx.json"
 
 
 def labels(source: Source) -> dict[str, str]:
     """Return the labels of a commit's image."""
-    known = {
+    values = {
         "revision": source.commit,
         "created": git.when(source.repo.root, source.commit),
         "source": git.origin(source.repo.root),
         "title": source.repo.environments.project,
         "version": source.version,
     }
-    return {f"{OCI}.{name}": value for name, value in known.items() if value}
+    return {f"{OCI}.{name}": value for name, value in values.items() if value}
 
 
 def _there(engine: DockerClient, name: str, commit: str) -> Built | None:
@@ -110,7 +111,7 @@ def _there(engine: DockerClient, name: str, commit: str) -> Built | None:
 
 
 def _fetched(engine: DockerClient, commit: str, name: str) -> Built | None:
-    """Return the commit's image from a registry that has it already: it was built elsewhere."""
+    """Return the commit's image from a registry that has it already, if one was built elsewhere."""
     if not name:
         return None
     short = commit[: git.SHORT]
@@ -156,33 +157,27 @@ def _run(engine: DockerClient, source: Source, context: IO[bytes], **options: An
         if docker.image(engine, source.base) is None:
             hint = f"docker pull {source.base}, or docker load it from a machine that has it"
             raise errors.BaseImageError(f"the engine has no {source.base}", hint, [error.msg]) from None
-        said = "".join(step.get("stream", "") for step in error.build_log).splitlines()
-        raise _fault([*said[-LAST_LINES:], str(error.msg)]) from None
+        lines = "".join(step.get("stream", "") for step in error.build_log).splitlines()
+        raise _fault([*lines[-LAST_LINES:], str(error.msg)]) from None
     return image
 
 
 def _inspected(engine: DockerClient, repo: Repo, commit: str, image: Built) -> None:
     """Inspect an image and write down what it is made of; one that is refused is removed."""
     try:
-        found = inspect(repo, engine, image)
+        contents = inspect(repo, engine, image)
     except errors.UncleanImageError:
-        for each in image.tags or [str(image.id)]:
-            engine.images.remove(each, force=True)
+        for name in image.tags or [str(image.id)]:
+            engine.images.remove(name, force=True)
         raise
     repo.state.mkdir(mode=0o700, exist_ok=True)
-    made = parts.document(str(image.id), tag(repo, commit), git.when(repo.root, commit), found)
-    files.replace(sbom(repo, commit), made)
-
-
-def _described(repo: Repo, commit: str, image: Built) -> bool:
-    """Say whether this very image was inspected here."""
-    path = sbom(repo, commit)
-    return path.exists() and parts.described(path.read_text()) == image.id
+    document = parts.document(str(image.id), tag(repo, commit), git.when(repo.root, commit), contents)
+    files.replace(sbom(repo, commit), document)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Tell what an engine or a disk refuses in the words of this project."""
+    """Turn errors of the engine and of the disk into this project's."""
     try:
         yield
     except refusals.DockerException as error:
@@ -193,9 +188,9 @@ def _translated() -> Iterator[None]:
         raise _fault([str(error)]) from None
 
 
-def _fault(said: list[str]) -> errors.LockstepError:
-    if any("no space left on device" in line.lower() for line in said):
+def _fault(lines: list[str]) -> errors.LockstepError:
+    if any("no space left on device" in line.lower() for line in lines):
         return errors.DiskFullError(
-            "there is no room left on the disk", "docker system df, docker image prune", said
+            "there is no room left on the disk", "docker system df, docker image prune", lines
         )
-    return errors.BuildError("the image could not be built", "the lines above are the engine's own words", said)
+    return errors.BuildError("the image could not be built", "the lines above are the engine's own words", lines)

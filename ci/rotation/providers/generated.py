@@ -1,7 +1,7 @@
-"""Random values that nobody gives out: we make them, and whoever is asked for them is a service of ours.
+"""Random values that are made here; the service that accepts them is one of the product's own.
 
 A list of `several` (API_TOKENS) first holds new and old values, each new one with the scope of the old one in its
-place; its revoke is one more deploy, of the new ones alone, once a person has said that their users have them.
+place; revoking is one more deploy, of the new ones alone, after a person has confirmed that their users have them.
 Any other key has one value, and a gap.
 """
 
@@ -20,12 +20,12 @@ ANY = "{token}"
 
 
 def make(job: Job) -> Secret:
-    """Return a new value; of a list as many as there are, then the old ones."""
+    """Return a new value; for a list as many new values as it has, then the old ones."""
     if not job.about.several:
         return Secret(_random(job))
     old = job.old.reveal().split(",")
-    fresh: dict[str, str] = defaultdict(lambda: _random(job))  # one that is listed with two scopes stays one
-    new = [one.removesuffix(_bare(one)) + fresh[_bare(one)] for one in old]
+    fresh: dict[str, str] = defaultdict(lambda: _random(job))  # a token with two scopes is replaced by one token
+    new = [listed.removesuffix(_bare(listed)) + fresh[_bare(listed)] for listed in old]
     return Secret(",".join([*new, *old]))
 
 
@@ -34,33 +34,35 @@ def admit(job: Job, new: Secret) -> None:
 
 
 def admits(job: Job, value: Secret) -> bool | None:
-    """Ask the api, where it can be reached, whether it takes any of the tokens; nobody can be asked else."""
+    """Ask the api whether it accepts any of the tokens; None if it cannot be reached, and for any other key."""
     if job.key != TOKENS:
         return None
+    tokens = map(_bare, value.reveal().split(","))
+    headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
     try:
         with httpx.Client(base_url=job.plain["PUBLIC_BASE_URL"], timeout=10, trust_env=False) as client:
-            codes = {_asked(client, one) for one in value.reveal().split(",")}
+            codes = {client.get("/v1/notifications?limit=1", headers=header).status_code for header in headers}
     except httpx.HTTPError:
         return None
-    # 403: it may submit, not read; 429: it asks too often, which is answered to good ones only.
+    # 403: the token may submit, not read; 429: too many requests, an answer that only valid tokens get.
     if codes & {httpx.codes.OK, httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
         return True
     return False if codes == {httpx.codes.UNAUTHORIZED} else None
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Events[Secret]:
-    """Return what is left of a list without the values that go."""
+def revoke(job: Job, value: Secret, by: Secret) -> Events[Secret]:
+    """Return a list without the tokens that are revoked."""
     if not job.about.several:
         return by
-    stay, go = by.reveal().split(","), gone.reveal().split(",")
-    left = [one for one in stay if one not in go]
-    if not left:  # the rotation is given up: `by` are the old ones, which `gone` has, too
+    listed, revoked = by.reveal().split(","), value.reveal().split(",")
+    kept = [token for token in listed if token not in revoked]
+    if not kept:  # the rotation is aborted: `by` holds the old tokens, and `value` contains them as well
         return by
-    if len(left) < len(stay) and not job.leaked:
-        yield Line(f"give the first {len(left)} of {job.key} to those who use the others, in the same order:")
+    if len(kept) < len(listed) and not job.leaked:
+        yield Line(f"give the first {len(kept)} of {job.key} to those who use the others, in the same order:")
         yield Line(f"  inv decrypt --env={job.environment}")
         yield from job.confirm(f"the old values of {job.key} are about to be refused")
-    return Secret(",".join(left))
+    return Secret(",".join(kept))
 
 
 def sweep(job: Job) -> None:
@@ -74,8 +76,3 @@ def _random(job: Job) -> str:
 def _bare(listed: str) -> str:
     """Return a token without its scope."""
     return listed.rpartition(":")[2]
-
-
-def _asked(client: httpx.Client, listed: str) -> int:
-    headers = {"Authorization": f"Bearer {_bare(listed)}"}
-    return client.get("/v1/notifications?limit=1", headers=headers).status_code

@@ -1,8 +1,8 @@
 """By hand: a person makes the value at a console and gives it here, and makes the old one invalid in the end.
 
-Nobody can be asked whether such a value is valid: of the new one only its form is checked, the person is asked to
-try it, and that the old one is refused is the person's word. Killed or not confirmed, the same command goes on: a
-value that was given is kept, sealed, and is not asked for again.
+Whether such a value is valid cannot be asked: of the new one only the form is checked, and the person is asked to
+try it; that the old one is refused is the person's word. If the rotation is killed or not confirmed, the same
+command continues it: a value that was given is kept, sealed, and is not asked for again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,16 +31,16 @@ def make(job: Job) -> Events[Secret]:
 
 
 def admit(job: Job, new: Secret) -> None:
-    """Do nothing: a person has done it."""
+    """Do nothing: a person made the value valid."""
 
 
 def admits(job: Job, value: Secret) -> None:
-    """Know nothing: only the console does."""
+    """Return None: only the console knows."""
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Events[Secret]:
+def revoke(job: Job, value: Secret, by: Secret) -> Events[Secret]:
     """Say what to do, and have it confirmed; NotConfirmedError until it is."""
-    which = "old" if gone == job.old else "new"
+    which = "old" if value == job.old else "new"
     steps = (
         f"at the same console, make the {which} value invalid; where it was replaced, it is",
         f"try it there: the {which} value must be refused",
@@ -54,6 +54,6 @@ def sweep(job: Job) -> None:
     """Do nothing: what a person made and did not give is theirs to remove."""
 
 
-def _steps(about: str, steps: Sequence[str]) -> Iterator[Line]:
-    yield Line(about)
+def _steps(title: str, steps: Sequence[str]) -> Iterator[Line]:
+    yield Line(title)
     yield from (Line(f"  {number}. {step}") for number, step in enumerate(steps, start=1))

@@ -1,16 +1,16 @@
 """Postgres: two roles take turns, `name` and `name_b`, so that two passwords are valid during the change.
 
-Everything belongs to the first of them for good, the one whose tables are there already. The second is a member
-of it and acts as it from its first statement (`ALTER ROLE … SET role`): migrations may be run with either, and
-what they make is usable by both. Revoked means NOLOGIN, no password, and no session that is left.
+The first of them, whose tables exist already, always owns everything. The second is a member of it and acts as it
+from its first statement (`ALTER ROLE … SET role`): migrations may be run with either, and both can use what they
+make. Revoked means NOLOGIN, no password, and no session that is left.
 
-Two roles that could each alter the other would be members of each other, which Postgres refuses (from 16 on,
-whoever alters a role is a member of it). A function does it for both, with the rights of whoever installed it: we
-do, at the first rotation, where the role is a superuser as `local`'s is; else an admin does, once, with the SQL
-that is printed: a superuser, or on a managed server the role that made ours (CREATEROLE, from 16 on ADMIN on it).
+Two roles that could each alter the other would be members of each other, which Postgres refuses (from 16 on, a
+role that alters another must be a member of it). A function alters both, with the rights of its owner. The first
+rotation installs it if the role is a superuser, as in `local`; otherwise an admin does, once, with the SQL that is
+printed: a superuser, or on a managed server the role that made ours (CREATEROLE, from 16 on ADMIN on it).
 
-Passwords reach no log of the server: it is given SCRAM verifiers, computed here. That a password was refused is
-read from the server's words, for libpq gives no code; where lc_messages is not English, it is reported as a fault.
+Passwords reach no log of the server: it gets SCRAM verifiers, computed here. That a password was refused is read
+from the server's message, because libpq gives no code; if lc_messages is not English, it is reported as a fault.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from runtime import Secret
 
 gap = ""
 LONGEST = 50  # bytes of a role's name: Postgres cuts identifiers at 63, and ours are longer than the role's
-MARK = "lockstep: takes turns with "  # the second role's comment; a role without it is somebody else's
+MARK = "lockstep: takes turns with "  # the second role's comment; a role without it is not ours
 REFUSED = ("authentication failed", "is not permitted to log in")
 CREATE = sql.SQL("CREATE ROLE {second};\n")
 SET_UP = sql.SQL("""\
@@ -70,7 +70,7 @@ SELECT split_part(setting, '=', 1) FROM (
 
 
 def make(job: Job) -> Secret:
-    """Return the URL with the other role and a new password; nothing is valid yet, so a lost one is no harm."""
+    """Return the URL with the other role and a new password; it is not valid yet, so losing it does no harm."""
     user = urls.login(job.key, job.old).user
     with _connected(job.old) as connection:
         first, second = _pair(connection, user)
@@ -80,7 +80,7 @@ def make(job: Job) -> Secret:
 
 
 def admit(job: Job, new: Secret) -> None:
-    """Give the other role its password and let it log in; the old one's stays as it is."""
+    """Give the other role its password and let it log in; the old role's password does not change."""
     login = urls.login(job.key, new)
     with _connected(job.old) as connection:
         words = (login.password.reveal().encode(), login.user.encode(), b"scram-sha-256")
@@ -100,11 +100,11 @@ def admits(job: Job, value: Secret) -> bool:  # noqa: ARG001, the URL says all
     return True
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
+def revoke(job: Job, value: Secret, by: Secret) -> Secret:
     """Shut one role out with the other one, and end its sessions."""
-    role, user = urls.login(job.key, gone).user, urls.login(job.key, by).user
+    role, user = urls.login(job.key, value).user, urls.login(job.key, by).user
     with _connected(by) as connection:
-        # Twice: who came in before the first was committed leaves with the second.
+        # Twice: the second call ends sessions that began before the first was committed.
         for _ in range(2):
             _password(connection, user, role, None)
     return by
@@ -115,7 +115,7 @@ def sweep(job: Job) -> None:
 
 
 def _pair(connection: psycopg.Connection, user: str) -> tuple[str, str]:
-    """Return the first role and the second; ProviderError when the second's name is somebody else's."""
+    """Return the first role and the second; ProviderError when the second's name belongs to another role."""
     name = user.removesuffix("_b")
     first = name if _comment(connection, user) == MARK + name else user
     second = f"{first}_b"
@@ -129,17 +129,17 @@ def _pair(connection: psycopg.Connection, user: str) -> tuple[str, str]:
 
 def _comment(connection: psycopg.Connection, role: str) -> str | None:
     """Return what a role's comment says, empty when it has none, None when there is no such role."""
-    asked = "SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = %s"
-    found = connection.execute(asked, [role]).fetchone()
-    return str(found[0]) if found else None
+    query = "SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = %s"
+    row = connection.execute(query, [role]).fetchone()
+    return str(row[0]) if row else None
 
 
 def _set_up(connection: psycopg.Connection, first: str, second: str) -> None:
-    """Make the second role and the function where they are not there; ProviderError shows the SQL for an admin."""
-    there = _comment(connection, second) is not None
+    """Make the second role and the function unless they exist; ProviderError shows the SQL for an admin."""
+    exists = _comment(connection, second) is not None
     function = sql.Identifier(_schema(first), "password").as_string(connection)
     usable = "SELECT has_function_privilege(to_regprocedure(%s), 'EXECUTE')"
-    if there and _one(connection, usable, f"{function}(name, text)"):
+    if exists and _one(connection, usable, f"{function}(name, text)"):
         return
     text = SET_UP.format(
         first=sql.Identifier(first),
@@ -149,7 +149,7 @@ def _set_up(connection: psycopg.Connection, first: str, second: str) -> None:
         mark=sql.Literal(MARK + first),
         schema=sql.Identifier(_schema(first)),
     )
-    if not there:
+    if not exists:
         text = CREATE.format(second=sql.Identifier(second)) + text
     if not _one(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         database = _one(connection, "SELECT current_database()")
@@ -187,7 +187,7 @@ def _one(connection: psycopg.Connection, statement: str, *values: str) -> object
 
 @contextmanager
 def _connected(value: Secret) -> Iterator[psycopg.Connection]:
-    """Yield a session of a role; ProviderError for whatever goes wrong in it."""
+    """Yield a session of a role; ProviderError for every fault in it."""
     try:
         with _session(value) as connection:
             yield connection
@@ -196,13 +196,13 @@ def _connected(value: Secret) -> Iterator[psycopg.Connection]:
 
 
 def _session(value: Secret) -> psycopg.Connection:
-    # sslmode is said here, or PGSSLMODE of this user's other databases would hold; no service sees that.
+    # sslmode is explicit, or PGSSLMODE, set for this user's other databases, would apply; services do not see it.
     words = make_conninfo("", **{"sslmode": "prefer", "connect_timeout": 10, **conninfo_to_dict(value.reveal())})
     return psycopg.connect(words, autocommit=True, application_name="lockstep rotate")
 
 
 def _fault(error: psycopg.Error) -> errors.ProviderError:
-    """Return what is known without the server's words, which may hold a value."""
+    """Return an error without the server's message, which may hold a value."""
     what = f"{type(error).__name__}, {error.sqlstate}" if error.sqlstate else type(error).__name__
     return errors.ProviderError(
         f"the database did not do what it was asked, {what}",

@@ -1,16 +1,15 @@
 """Redis: a user may have several passwords (ACL), so the URL's own user has the new one beside the old one.
 
-Only hashes of passwords are sent for that. Revoking ends every connection of the user, for Redis does not know
-which password one came in with; who has the new one comes back at once. The user needs `+acl`, `+config|rewrite`,
-`+client|kill` and `+info`.
+Only hashes of passwords are sent for that. Revoking ends every connection of the user, because Redis does not know
+which password a connection used; clients with the new one reconnect at once. The user needs `+acl`,
+`+config|rewrite`, `+client|kill` and `+info`.
 
-After a restart Redis knows the users of its aclfile, or those of its config file, into which CONFIG REWRITE puts
-them: whichever it has is written at each change, and a Redis that can write neither is refused, because it would
-come back with what it was started with. The one of `local` is such a Redis, and may be: `inv deploy` starts it
-with the sealed password. When it restarts within a rotation, the value that is not the sealed one is gone. Before
-`seal` that is the new one: the deploy says so, and after `inv stop` the same command goes on. After it that is the
-old one: `revoke` has nothing left to do. Replicas, and the nodes of a cluster, have users of their own: such a
-Redis is refused, too.
+After a restart Redis knows the users of its aclfile, or those that CONFIG REWRITE wrote into its config file. The
+file that it has is written at each change. A Redis that can write neither is refused, because it would restart
+with its old users. Only the one of `local` may be such a Redis: `inv deploy` starts it with the sealed password.
+If it restarts within a rotation, it loses the value that is not sealed. Before `seal` that is the new value: the
+deploy says so, and after `inv stop` the same command continues. After `seal` that is the old value: `revoke` has
+nothing left to do. Replicas, and the nodes of a cluster, have users of their own: such a Redis is refused.
 """
 
 import hashlib
@@ -32,7 +31,7 @@ DEFAULT = "default"  # the user of a URL without one
 
 
 def make(job: Job) -> Secret:
-    """Return the URL with a new password; nothing is valid yet, so a lost one is no harm."""
+    """Return the URL with a new password; it is not valid yet, so losing it does no harm."""
     login = urls.login(job.key, job.old)
     with _connected(job.old) as client:
         _alone(client)
@@ -59,11 +58,11 @@ def admits(job: Job, value: Secret) -> bool:  # noqa: ARG001, the URL says all
     return True
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
-    """Take one password from the user and end its connections; one that it has no more is no fault."""
+def revoke(job: Job, value: Secret, by: Secret) -> Secret:
+    """Remove one password of the user and end its connections; a password that does not exist is not a fault."""
     with _connected(by) as client:
         try:
-            client.acl_setuser(_user(job), enabled=True, hashed_passwords=f"-{_hash(job, gone)}")
+            client.acl_setuser(_user(job), enabled=True, hashed_passwords=f"-{_hash(job, value)}")
         except ResponseError as error:
             if "does not exist" not in str(error):
                 raise
@@ -77,9 +76,9 @@ def sweep(job: Job) -> None:
 
 
 def _keep(job: Job, client: redis.Redis) -> None:
-    """Have the server write its users down; ProviderError when it has nowhere to.
+    """Have the server write its users to its file; ProviderError when it has none.
 
-    One that a deploy starts on this machine is given the password at each start, and is not asked.
+    A server that a deploy starts on this machine gets the password at each start, and is not asked to.
     """
     if "{port}" in (job.about.generator(job.environment) or ""):
         return
@@ -100,8 +99,9 @@ def _keep(job: Job, client: redis.Redis) -> None:
 
 
 def _alone(client: redis.Redis) -> None:
-    about = client.info("replication")
-    if about["connected_slaves"] or about["role"] != "master" or client.info("cluster")["cluster_enabled"]:
+    replication = client.info("replication")
+    replicated = replication["connected_slaves"] or replication["role"] != "master"
+    if replicated or client.info("cluster")["cluster_enabled"]:
         raise errors.ProviderError(
             "redis has replicas or is a cluster, and each node has users of its own",
             "give all of them the new password by hand: let the schema's provider be manual",
@@ -118,7 +118,7 @@ def _hash(job: Job, value: Secret) -> str:
 
 @contextmanager
 def _connected(value: Secret) -> Iterator[redis.Redis]:
-    """Yield a client; ProviderError for whatever goes wrong with it."""
+    """Yield a client; ProviderError for every fault of it."""
     with _client(value) as client:
         try:
             yield client
@@ -131,7 +131,7 @@ def _client(value: Secret) -> redis.Redis:
 
 
 def _fault(error: RedisError) -> errors.ProviderError:
-    """Return what is known without the server's words, which may hold a value."""
+    """Return an error without the server's message, which may hold a value."""
     if isinstance(error, ResponseError):
         hint = "its user needs +acl +config|rewrite +client|kill +info; a managed one has the provider manual"
         return errors.ProviderError(f"redis refused what it was asked, {type(error).__name__}", hint)

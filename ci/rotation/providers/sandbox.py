@@ -16,8 +16,8 @@ def make(job: Job) -> Secret:
     """Make a key at the sandbox, with the old one."""
     sweep(job)
     with _client(job, job.old) as client:
-        made = _good(client.post("/v1/keys", json={"name": job.tag})).json()
-        return Secret(f"{made['id']}:{made['secret']}")
+        created = _good(client.post("/v1/keys", json={"name": job.tag})).json()
+        return Secret(f"{created['id']}:{created['secret']}")
 
 
 def admit(job: Job, new: Secret) -> None:
@@ -31,9 +31,9 @@ def admits(job: Job, value: Secret) -> bool:
         return answer.status_code != httpx.codes.UNAUTHORIZED and _good(answer).is_success
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
-    """Revoke one key with another; one that is revoked stays so."""
-    _revoke(job, _id(gone), by)
+def revoke(job: Job, value: Secret, by: Secret) -> Secret:
+    """Revoke one key with another; a key that is revoked already stays revoked."""
+    _revoke(job, value.reveal().partition(":")[0], by)
     return by
 
 
@@ -41,18 +41,14 @@ def sweep(job: Job) -> None:
     """Revoke the keys that have this rotation's name."""
     with _client(job, job.old) as client:
         kept = _good(client.get("/v1/keys")).json()["keys"]
-    for one in kept:
-        if one["name"] == job.tag and not one["revoked"]:
-            _revoke(job, one["id"], job.old)
+    for key in kept:
+        if key["name"] == job.tag and not key["revoked"]:
+            _revoke(job, key["id"], job.old)
 
 
 def _revoke(job: Job, identifier: str, by: Secret) -> None:
     with _client(job, by) as client:
         _good(client.delete(f"/v1/keys/{identifier}"))
-
-
-def _id(value: Secret) -> str:
-    return value.reveal().partition(":")[0]
 
 
 def _good(answer: httpx.Response) -> httpx.Response:

@@ -1,9 +1,9 @@
 """Twilio's API keys, through its official library: any number is valid at once, each has its rotation's name.
 
-Twilio lets no standard key manage keys, and its API makes standard ones alone, which is what a service should
-have. So LOCKSTEP_TWILIO_MAIN_KEY holds what may: a main key as id:secret, which only Twilio's console makes, or
-the account's SID and auth token as SID:token. Nor may a standard key look at its account, so whether one is valid
-is asked by listing one message. See https://www.twilio.com/docs/iam/api-keys/keys-in-console.
+At Twilio a standard key cannot manage keys, and the API makes only standard keys, which is what a service should
+have. So LOCKSTEP_TWILIO_MAIN_KEY holds what can: a main key as id:secret, which only Twilio's console makes, or
+the account's SID and auth token as SID:token. A standard key cannot read its account either, so its validity is
+checked by listing one message. See https://www.twilio.com/docs/iam/api-keys/keys-in-console.
 """
 
 import os
@@ -51,8 +51,8 @@ def make(job: Job) -> Secret:
     """Make a standard key."""
     sweep(job)
     with _translated():
-        made = _account(job).new_keys.create(friendly_name=job.tag)
-        return Secret(f"{made.sid}:{made.secret}")
+        created = _account(job).new_keys.create(friendly_name=job.tag)
+        return Secret(f"{created.sid}:{created.secret}")
 
 
 def admit(job: Job, new: Secret) -> None:
@@ -69,16 +69,16 @@ def admits(job: Job, value: Secret) -> bool:
     return True
 
 
-def revoke(job: Job, gone: Secret, by: Secret) -> Secret:
-    """Delete one key; one that is gone stays so."""
-    _delete(job, gone.reveal().partition(":")[0])
+def revoke(job: Job, value: Secret, by: Secret) -> Secret:
+    """Delete one key; a key that does not exist is not a fault."""
+    _delete(job, value.reveal().partition(":")[0])
     return by
 
 
 def sweep(job: Job) -> None:
     """Delete the keys that have this rotation's name."""
     with _translated():
-        lost = [one.sid for one in _account(job).keys.list() if one.friendly_name == job.tag]
+        lost = [key.sid for key in _account(job).keys.list() if key.friendly_name == job.tag]
     for identifier in lost:
         _delete(job, identifier)
 
@@ -93,7 +93,7 @@ def _account(job: Job) -> Any:
 
 
 def main_key(environ: Mapping[str, str] = os.environ) -> Secret:
-    """Return what may manage keys; ProviderError says how to get it."""
+    """Return the key that may manage keys; ProviderError says how to get it."""
     if not environ.get(VARIABLE):
         raise errors.ProviderError("twilio lets only a main key manage keys, and there is none here", HINT)
     return Secret(environ[VARIABLE])
@@ -112,12 +112,14 @@ def _client(job: Job, value: Secret) -> Client:
 
 @contextmanager
 def _translated(done: int = 0) -> Iterator[None]:
-    """Turn what Twilio's library raises into our errors, without Twilio's words; a `done` status is none."""
+    """Turn the errors of Twilio's library into ours, without Twilio's words; the status `done` is not an error."""
     try:
         yield
     except TwilioException as error:
-        known = _read(error)
-        status, code = getattr(known, "status", None), getattr(known, "code", None)
+        # For a list the library raises an error around the answer, without its status and code.
+        answers = [argument for argument in error.args if isinstance(argument, Response)]
+        refusal = Version.exception("GET", "", answers[0], "") if answers else error
+        status, code = getattr(refusal, "status", None), getattr(refusal, "code", None)
         if status is None:
             raise _silent(error) from None
         if status == done:
@@ -131,12 +133,6 @@ def _translated(done: int = 0) -> Iterator[None]:
         ) from None
     except RequestException as error:
         raise _silent(error) from None
-
-
-def _read(error: TwilioException) -> Any:
-    """Return an error that says status and code; of a list the library hands on the answer as it is."""
-    answers = [one for one in error.args if isinstance(one, Response)]
-    return Version.exception("GET", "", answers[0], "") if answers else error
 
 
 def _silent(error: Exception) -> errors.ProviderError:

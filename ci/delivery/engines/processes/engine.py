@@ -70,7 +70,7 @@ class Processes:
             yield
 
     def unlock(self) -> str:
-        """Do nothing: the kernel releases a lock whose holder is gone."""
+        """Do nothing: the kernel releases a lock whose holder has ended."""
         return "nothing to do, the lock ends with its holder"
 
     def image(self, sha: str) -> Image:
@@ -107,9 +107,9 @@ class Processes:
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Start every replica of the release; each gets only the keys that name its service."""
         return [
-            replicas.start(self._place, release, sealed, service)
-            for service, about in release.services.items()
-            for _ in range(about.replicas)
+            replicas.start(self._place, release, sealed, name)
+            for name, service in release.services.items()
+            for _ in range(service.replicas)
         ]
 
     def wait(self, release: Release, replicas: Iterable[Replica]) -> None:
@@ -128,13 +128,13 @@ class Processes:
         return ""
 
     def record(self, release: Release) -> None:
-        """Make it the current release; the one before drains, and is gone when this returns."""
+        """Make it the current release; the previous one drains, and has ended when this returns."""
         kept = [*self.history(), release][-KEPT_RELEASES:]
-        files.replace(self._releases, json.dumps([one.document() for one in kept], indent=1), mode=0o600)
+        files.replace(self._releases, json.dumps([record.document() for record in kept], indent=1), mode=0o600)
         self._end_strays(grace=float(release.plain.get("SHUTDOWN_GRACE_SECONDS", 30)))
 
     def undo(self, release: Release, why: str) -> None:
-        """End whatever is not of the current release; without one that runs, nothing is left running."""
+        """End everything that is not of the current release; if that one does not run, stop the environment."""
         self._end_strays()
         if not self.replicas():
             self.stop(purge=False)
@@ -142,7 +142,7 @@ class Processes:
     def history(self) -> list[Release]:
         """Return the recorded releases, oldest first."""
         try:
-            return [Release.parse(one) for one in json.loads(self._releases.read_bytes())]
+            return [Release.parse(document) for document in json.loads(self._releases.read_bytes())]
         except FileNotFoundError:
             return []
 
@@ -152,8 +152,8 @@ class Processes:
 
     def replicas(self) -> list[Replica]:
         """Return what runs now, from the process table."""
-        found = [replicas.read(process) for process in processes.of(self._folder, replicas.ENTRY)]
-        return sorted(found, key=lambda one: (one.service, one.release, one.pid))
+        running = [replicas.read(process) for process in processes.of(self._folder, replicas.ENTRY)]
+        return sorted(running, key=lambda replica: (replica.service, replica.release, replica.pid))
 
     def healthy(self, replica: Replica) -> bool:
         """Ask one replica whether it is ready."""
@@ -209,7 +209,7 @@ class Processes:
         past = self.history()
         current = past[-1].number if past else 0
         running = processes.of(self._folder, replicas.ENTRY)
-        processes.end([one for one in running if processes.release(one) != current], grace)
+        processes.end([process for process in running if processes.release(process) != current], grace)
 
     @cached_property
     def _asked(self) -> dict[str, tuple[str, str]]:

@@ -31,12 +31,8 @@ def read(folder: Path, service: str | None, name: str, *, follow: bool) -> Itera
     while follow:
         time.sleep(0.2)
         for path in paths:
-            added = _since(path, ends[path])
+            with path.open("rb") as file:
+                file.seek(ends[path])
+                added = file.read()
             ends[path] += len(added)
             yield from (f"{path.stem:<{width}} | {line}" for line in added.decode(errors="replace").splitlines())
-
-
-def _since(path: Path, position: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(position)
-        return file.read()

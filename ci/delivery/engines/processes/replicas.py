@@ -44,7 +44,7 @@ def start(place: Place, release: Release, sealed: Sealed, service: str) -> Repli
         port = urlsplit(release.plain["PUBLIC_BASE_URL"]).port
         sockets.append(_listen(port or 80, shared=True))
     flag = "--fd" if service == "api" else "--health-fd"
-    listeners = [word for one in sockets for word in (flag, str(one.fileno()))]
+    listeners = [word for listener in sockets for word in (flag, str(listener.fileno()))]
     argv = [*entry(place, service), release.services[service].module, *listeners]
     process = command.spawn(
         [*argv, "--sha", release.sha, "--release", str(release.number)],
@@ -52,19 +52,20 @@ def start(place: Place, release: Release, sealed: Sealed, service: str) -> Repli
         env=environ(place, release.plain_for(service)),
         cwd=place.folder,
         log=logfiles.path(place.folder, service),
-        pass_fds=[one.fileno() for one in sockets],
+        pass_fds=[listener.fileno() for listener in sockets],
     )
     address = f"http://{ports.HOST}:{sockets[0].getsockname()[1]}"
-    for one in sockets:
-        one.close()
+    for listener in sockets:
+        listener.close()
     return Replica(service, release.number, process.pid, address, time.time())
 
 
 def read(process: psutil.Process) -> Replica:
     """Read a service's process: its command line names service and release, its sockets the health address."""
     listening: list[int] = []
-    with suppress(psutil.Error):  # it may end meanwhile
-        listening = [one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
+    with suppress(psutil.Error):  # the process may end meanwhile
+        sockets = process.net_connections("tcp4")
+        listening = [socket.laddr.port for socket in sockets if socket.status == psutil.CONN_LISTEN]
     private = f"http://{ports.HOST}:{max(listening)}" if listening else ""  # the system hands out high ports
     service, release = processes.service(process), processes.release(process)
     return Replica(service, release, process.pid, private, process.info["create_time"])

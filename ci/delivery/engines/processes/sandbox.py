@@ -1,4 +1,4 @@
-"""The sandbox that stands in for the providers, a process beside the services."""
+"""The sandbox that replaces the providers, a process beside the services."""
 
 import json
 import time

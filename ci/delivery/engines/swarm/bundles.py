@@ -1,7 +1,6 @@
 """Bundles, kept in the swarm as secrets: one per service and release, in no inspect, on no disk in clear."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from ci.delivery.engines import Sealed
 from ci.delivery.engines.swarm.cluster import Cluster, absent
@@ -10,7 +9,7 @@ from ci.ground import errors
 
 
 def store(cluster: Cluster, release: Release, sealed: Sealed) -> None:
-    """Keep the bundles of a new release; what a rollback needs is there already."""
+    """Keep the bundles of a new release; those that a rollback needs exist already."""
     for name, service in release.services.items():
         data = release.bundle_for(name, sealed).reveal().encode()
         cluster.api.create_secret(service.bundle, data, cluster.labels(kind="bundle", service=name))
@@ -18,7 +17,8 @@ def store(cluster: Cluster, release: Release, sealed: Sealed) -> None:
 
 def ids(cluster: Cluster) -> dict[str, str]:
     """Return the id of each bundle by name."""
-    return {one["Spec"]["Name"]: str(one["ID"]) for one in _all(cluster)}
+    stored = cluster.api.secrets(filters=cluster.filters(kind="bundle"))
+    return {bundle["Spec"]["Name"]: str(bundle["ID"]) for bundle in stored}
 
 
 def require(cluster: Cluster, release: Release) -> None:
@@ -32,18 +32,13 @@ def require(cluster: Cluster, release: Release) -> None:
 
 
 def sweep(cluster: Cluster, past: Iterable[Release]) -> None:
-    """Remove the bundles that no healthy or unfinished release needs, and no service still has."""
-    needed = {
-        service.bundle for one in past if one.result in (HEALTHY, UNFINISHED) for service in one.services.values()
-    }
+    """Remove the bundles that no healthy or unfinished release needs and no service still uses."""
+    usable = [release for release in past if release.result in (HEALTHY, UNFINISHED)]
+    needed = {service.bundle for release in usable for service in release.services.values()}
     for service in cluster.services():
         container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
-        needed |= {one["SecretName"] for one in container.get("Secrets") or ()}
+        needed |= {secret["SecretName"] for secret in container.get("Secrets") or ()}
     for name, identifier in ids(cluster).items():
         if name not in needed:
             with absent():
                 cluster.api.remove_secret(identifier)
-
-
-def _all(cluster: Cluster) -> list[dict[str, Any]]:
-    return list(cluster.api.secrets(filters=cluster.filters(kind="bundle")))

@@ -16,16 +16,16 @@ PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
 NO_LEADER, LATE = "does not have a leader", "code = DeadlineExceeded"  # as the engine says it
-ELECTION_SECONDS = 45  # what managers took to agree on a leader, when one was lost or came back, was 12 to 35 s
+ELECTION_SECONDS = 45  # managers took 12 to 35 s to agree on a leader after one was lost or came back
 
 
 class Manager:
     """A swarm manager's API; what it refuses, and silence, become EngineErrors that say which call it was.
 
-    It waits while the managers elect a leader: to give up a deploy then would put replicas of the old release back
-    that the swarm still believes in, on the node that was lost, and take away those that run.
+    It waits while the managers elect a leader: to give up a deploy then would restore replicas of the old release
+    that the swarm still believes in, on the node that was lost, and remove those that run.
 
-    Left as they are: that something is not there, that a name is taken, that somebody changed a service meanwhile.
+    Three errors are passed on: an object does not exist, its name is taken, a service was changed meanwhile.
     """
 
     def __init__(self, api: Any) -> None:  # an APIClient, whose types are written down in part only
@@ -53,21 +53,21 @@ class Manager:
 
 
 def _leaderless(name: str, error: APIError) -> bool:
-    """Say whether a call met no leader and so did nothing; of one that was cut off only a question did nothing."""
-    said = str(error.explanation)
-    asks = not name.startswith(("create_", "update_", "remove_"))
-    return NO_LEADER in said or (asks and LATE in said)
+    """Say whether a call met no leader and so did nothing; of calls that timed out only reads did nothing."""
+    explanation = str(error.explanation)
+    reads = not name.startswith(("create_", "update_", "remove_"))
+    return NO_LEADER in explanation or (reads and LATE in explanation)
 
 
 def _refusal(name: str, error: APIError) -> Exception:
-    said = str(error.explanation)
-    if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in said:
+    explanation = str(error.explanation)
+    if error.status_code in (NOT_FOUND, CONFLICT) or OUTDATED in explanation:
         return error
-    if NO_LEADER in said or LATE in said:  # a leader that lost the majority does not know it for some seconds
+    if NO_LEADER in explanation or LATE in explanation:  # late: a leader may not know that it lost the majority
         hint = "too few managers are up: start those that are down, docker node ls"
-        return errors.EngineError("the swarm has no leader", hint, [said])
+        return errors.EngineError("the swarm has no leader", hint, [explanation])
     hint = "the lines above are the engine's own words"
-    return errors.EngineError(f"the engine refused to {_words(name)}", hint, [said])
+    return errors.EngineError(f"the engine refused to {_words(name)}", hint, [explanation])
 
 
 def _words(name: str) -> str:
@@ -83,7 +83,7 @@ class Cluster:
     environment: str
 
     def name(self, part: str) -> str:
-        """Return the name of a service or network, which is a host name to the others, too."""
+        """Return the name of a service or network, which is also its host name for the others."""
         return f"{self.project}-{self.environment}-{part}"
 
     def key(self, *parts: object) -> str:
@@ -101,13 +101,13 @@ class Cluster:
 
     @cached_property
     def network(self) -> str:
-        """The id of the network that the services share; it is made when it is not there."""
+        """The id of the network that the services share; it is created if it does not exist."""
         name = self.name("net")
-        for found in self.api.networks(names=[name]):
-            if found["Name"] == name:
-                return str(found["Id"])
-        made = self.api.create_network(name, driver="overlay", labels=self.labels())
-        return str(made["Id"])
+        for network in self.api.networks(names=[name]):
+            if network["Name"] == name:
+                return str(network["Id"])
+        created = self.api.create_network(name, driver="overlay", labels=self.labels())
+        return str(created["Id"])
 
     def drop_network(self) -> None:
         """Remove the network."""
@@ -136,7 +136,7 @@ def label(labelled: Mapping[str, Any], name: str) -> str:
 
 @contextmanager
 def absent() -> Iterator[None]:
-    """Pass over an object that is gone already."""
+    """Ignore that an object does not exist any more."""
     try:
         yield
     except APIError as error:

@@ -1,4 +1,4 @@
-"""What runs against its release: hand edits, strays, and what is gone."""
+"""What runs against its release: hand edits, strays, and what is missing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from ci.delivery.engines.swarm import bundles, proxy, services, specs
 from ci.delivery.engines.swarm.cluster import Cluster, label
 from ci.delivery.release import UNFINISHED, Release, current
 
-NOUNS = {  # the part of a spec that differs, and what a person calls it
+NOUNS = {  # the parts of a spec, and what a person calls them
     "Image": "image",
     "Env": "environment",
     "Secrets": "secrets",
@@ -24,7 +24,7 @@ NOUNS = {  # the part of a spec that differs, and what a person calls it
 
 def look(cluster: Cluster, past: list[Release]) -> list[str]:
     """Say, one line each, where the swarm differs from the current release."""
-    unfinished = [f"release {one.number} was not finished" for one in past if one.result == UNFINISHED]
+    unfinished = [f"release {record.number} was not finished" for record in past if record.result == UNFINISHED]
     release = current(past)
     return unfinished + (list(_differences(cluster, release)) if release else [])
 
@@ -35,16 +35,16 @@ def touched(cluster: Cluster, release: Release) -> bool:
 
 
 def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
-    live = {one["Spec"]["Name"]: one["Spec"] for one in cluster.services()}
+    live = {service["Spec"]["Name"]: service["Spec"] for service in cluster.services()}
     ids = bundles.ids(cluster)
     wanted = {name: specs.service(cluster, release, name, ids) for name in release.services}
     if release.settings["proxy"]:
         wanted[proxy.NAME] = proxy.wanted(cluster, release)
     for name, spec in wanted.items():
-        now = live.pop(spec["Name"], None)
-        yield from [f"{name} does not run"] if now is None else _service(name, now, spec)
+        actual = live.pop(spec["Name"], None)
+        yield from [f"{name} does not run"] if actual is None else _service(name, actual, spec)
     yield from (
-        f"service {name} is of no release" for name, one in live.items() if label({"Spec": one}, "kind") != "job"
+        f"service {name} is of no release" for name, spec in live.items() if label({"Spec": spec}, "kind") != "job"
     )
     for service in release.services.values():
         if service.bundle not in ids:
@@ -52,24 +52,24 @@ def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
     yield from (f"container {name} was started by hand" for name in services.stray(cluster))
 
 
-def _service(name: str, now: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
-    found = list(proxy.differences(now, spec))
-    if any(part.endswith("Env") for part in found):
-        yield from _env(name, now, spec)
-        found = [part for part in found if not part.endswith("Env")]
-    if any(part.endswith("Replicas") for part in found):
-        have, want = (one["Mode"]["Replicated"]["Replicas"] for one in (now, spec))
-        yield f"{name} has {have} replicas, {want} wanted"
-        found = [part for part in found if not part.endswith("Replicas")]
-    nouns = {next((noun for part, noun in NOUNS.items() if part in path.split(".")), path) for path in found}
-    yield from (f"{name} differs in its {what}" for what in sorted(nouns))
+def _service(name: str, actual: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
+    paths = list(proxy.differences(actual, spec))
+    if any(path.endswith("Env") for path in paths):
+        yield from _env(name, actual, spec)
+        paths = [path for path in paths if not path.endswith("Env")]
+    if any(path.endswith("Replicas") for path in paths):
+        running, wanted = (side["Mode"]["Replicated"]["Replicas"] for side in (actual, spec))
+        yield f"{name} has {running} replicas, {wanted} wanted"
+        paths = [path for path in paths if not path.endswith("Replicas")]
+    nouns = {next((noun for part, noun in NOUNS.items() if part in path.split(".")), path) for path in paths}
+    yield from (f"{name} differs in its {noun}" for noun in sorted(nouns))
 
 
-def _env(name: str, now: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
-    """Name the variables that differ; a value put in by hand may be a secret, and is not shown."""
-    have, want = (
-        dict(pair.partition("=")[::2] for pair in one["TaskTemplate"]["ContainerSpec"].get("Env") or ())
-        for one in (now, spec)
+def _env(name: str, actual: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
+    """Name the variables that differ; a value that was set by hand may be a secret, and is not shown."""
+    actual_env, wanted_env = (
+        dict(pair.partition("=")[::2] for pair in side["TaskTemplate"]["ContainerSpec"].get("Env") or ())
+        for side in (actual, spec)
     )
-    changed = sorted(key for key in {*have, *want} if have.get(key) != want.get(key))
+    changed = sorted(key for key in {*actual_env, *wanted_env} if actual_env.get(key) != wanted_env.get(key))
     yield f"{name} differs in its environment: {', '.join(changed)}"

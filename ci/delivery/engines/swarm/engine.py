@@ -1,7 +1,7 @@
 """The engine `swarm`: Docker Swarm, from one node to many. All that it keeps is in the swarm itself.
 
-Everything is named by project, environment and release number. A release is written down before anything is done
-for it, and becomes the current one by one write after all of it is healthy: whenever a deploy is killed, the next
+Everything is named by project, environment and release number. A release is recorded before anything is done for
+it, and becomes the current one by a single write after all of it is healthy: whenever a deploy is killed, the next
 one sees what was begun and not ended.
 """
 
@@ -68,7 +68,7 @@ class Swarm:
 
     @property
     def _clients(self) -> transfer.Clients:
-        """The Docker clients that may have an image: its own, this machine's, that of the environment before."""
+        """The Docker clients that may have an image: its own, this machine's, the followed environment's."""
         before = self._repo.environments.by_name.get(self._environment.follows or "")
         same = before is not None and before.engine == self._environment.engine
         others = ["", before.settings.get("docker", "")] if before and same else [""]
@@ -83,25 +83,25 @@ class Swarm:
         return records.unlock(self._cluster)
 
     def image(self, sha: str) -> Image:
-        """Return the image that was built of a commit: the registry's, where there is one, else a client's."""
+        """Return the image that was built from a commit: the registry's, where there is one, else a client's."""
         commit, registry = git.commit(self._repo.root, sha or "HEAD"), self._repo.environments.registry
         short = commit[: git.SHORT]
         if not registry:
             return Image(short, transfer.find(self._clients, images.tag(self._repo, commit)))
-        try:  # the manager asks, for the image was built on another machine
-            about = self._cluster.api.inspect_distribution(f"{registry}:{short}")
+        try:  # asked through the manager, because the image was built on another machine
+            image = self._cluster.api.inspect_distribution(f"{registry}:{short}")
         except APIError:
             hint = f"inv build --push={registry} brings it there"
             raise errors.EngineError(f"{registry} has no image {short}", hint) from None
-        return Image(short, f"{registry}@{about['Descriptor']['digest']}")
+        return Image(short, f"{registry}@{image['Descriptor']['digest']}")
 
     def prepare(self, release: Release, sealed: Sealed) -> str:
         """Note what was interrupted before, claim the number, and keep the bundles."""
         cluster = self._cluster
         past = records.history(cluster)
-        unfinished = [one for one in past if one.result == UNFINISHED]
-        for one in unfinished:
-            records.fail(cluster, one, "interrupted")
+        unfinished = [earlier for earlier in past if earlier.result == UNFINISHED]
+        for earlier in unfinished:
+            records.fail(cluster, earlier, "interrupted")
         jobs.sweep(cluster)
         services.sweep_strays(cluster)
         records.claim(cluster, release)
@@ -110,7 +110,7 @@ class Swarm:
             bundles.store(cluster, release, sealed)
         bundles.require(cluster, release)
         brought = transfer.bring(self._clients, cluster, release)
-        interrupted = ", ".join(f"release {one.number} was interrupted" for one in unfinished)
+        interrupted = ", ".join(f"release {earlier.number} was interrupted" for earlier in unfinished)
         return ", ".join(filter(None, [f"release {release.number} has its bundles", brought, interrupted]))
 
     def migrate(self, release: Release, sealed: Sealed) -> None:
@@ -129,8 +129,8 @@ class Swarm:
         for name in release.services:
             services.put(cluster, specs.service(cluster, release, name, ids))
         wanted = {proxy.NAME, *release.services}
-        others = (one for one in cluster.services() if label(one, "service") not in wanted)
-        services.remove(cluster, [one for one in others if label(one, "kind") != "job"])
+        others = (service for service in cluster.services() if label(service, "service") not in wanted)
+        services.remove(cluster, [service for service in others if label(service, "kind") != "job"])
         proxy.put(cluster, release)
         return []
 
@@ -140,19 +140,19 @@ class Swarm:
 
     def url(self, release: Release) -> str:
         """Return where the proxy is reached from here."""
-        about = release.settings["proxy"]
-        if not about:
+        settings = release.settings["proxy"]
+        if not settings:
             return ""
-        scheme = "https" if about.get("certificate") else "http"
-        return f"{scheme}://{self._settings.address}:{about['port']}"
+        scheme = "https" if settings.get("certificate") else "http"
+        return f"{scheme}://{self._settings.address}:{settings['port']}"
 
     def record(self, release: Release) -> None:
-        """Make it the current release, let what ran before drain, and forget what retention does not keep."""
+        """Make it the current release, let the previous one drain, and forget what retention does not keep."""
         cluster = self._cluster
         records.end(cluster, release)
         services.drain(cluster, release)
         records.prune(cluster, self._environment.keep_releases)
-        jobs.sweep(cluster)  # the migration of a killed deploy may have been at work until now, with its bundle
+        jobs.sweep(cluster)  # the migration of a killed deploy may have run until now, with its bundle
         bundles.sweep(cluster, records.history(cluster))
         proxy.sweep(cluster)
 
@@ -179,9 +179,9 @@ class Swarm:
         return list(changes.between(before, after))
 
     def replicas(self) -> list[Replica]:
-        """Return what runs now, or should and does not yet."""
+        """Return what runs now, and what should run and does not yet."""
         cluster = self._cluster
-        nodes = {one["ID"]: one["Description"]["Hostname"] for one in cluster.api.nodes()}
+        nodes = {node["ID"]: node["Description"]["Hostname"] for node in cluster.api.nodes()}
         running = [
             _replica(label(service, "service"), task, nodes)
             for service in cluster.services()
@@ -189,7 +189,7 @@ class Swarm:
             for task in services.tasks(cluster, service["Spec"]["Name"])
             if task["DesiredState"] == "running"
         ]
-        return sorted(running, key=lambda one: (one.service, one.release, one.pid))
+        return sorted(running, key=lambda replica: (replica.service, replica.release, replica.pid))
 
     def healthy(self, replica: Replica) -> bool:
         """Return whether a replica is ready: the swarm calls it running when its health check passed."""
@@ -217,7 +217,7 @@ class Swarm:
             bundles.sweep(cluster, [])
             proxy.sweep(cluster)
             cluster.drop_network()
-        return ", ".join(label(one, "service") or "a one-off" for one in running) or "nothing ran"
+        return ", ".join(label(service, "service") or "a one-off" for service in running) or "nothing ran"
 
 
 def _replica(service: str, task: Mapping[str, Any], nodes: Mapping[str, str]) -> Replica:

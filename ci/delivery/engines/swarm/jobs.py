@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 900  # a migration may take its time
 
 
 def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-    """Run a module once and return its exit code and its lines; nothing of it stays."""
+    """Run a module once and return its exit code and its lines; its service is removed."""
     part = f"job-{secrets.token_hex(4)}"
     spec = specs.job(cluster, release, service, list(argv), bundles.ids(cluster)) | {"Name": cluster.name(part)}
     services.put(cluster, spec)
@@ -31,19 +31,18 @@ def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -
 
 
 def sweep(cluster: Cluster) -> None:
-    """Take away the one-off processes that have ended and that nobody takes away any more."""
-    services.remove(
-        cluster, [one for one in cluster.services() if label(one, "kind") == "job" and _over(cluster, one)]
-    )
+    """Remove the one-off processes that have ended and that a killed command left."""
+    jobs = [service for service in cluster.services() if label(service, "kind") == "job"]
+    services.remove(cluster, [job for job in jobs if _over(cluster, job)])
 
 
-def _over(cluster: Cluster, service: dict[str, Any]) -> bool:
-    found = services.tasks(cluster, service["Spec"]["Name"])
-    return bool(found) and all(_done(one) for one in found)
+def _over(cluster: Cluster, job: dict[str, Any]) -> bool:
+    tasks = services.tasks(cluster, job["Spec"]["Name"])
+    return bool(tasks) and all(map(_done, tasks))
 
 
 def _done(task: dict[str, Any]) -> bool:
-    """Say whether a task is over; one on a lost node says that it runs, and the swarm that it should not."""
+    """Say whether a task is over; on a lost node its state is still `running`, its desired state `shutdown`."""
     return task["Status"]["State"] in services.ENDED or task["DesiredState"] == "shutdown"
 
 

@@ -14,7 +14,7 @@ def read(cluster: Cluster, service: str | None, *, follow: bool) -> Iterator[str
 
     Raises NotRunningError when there is no such service.
     """
-    running = sorted(label(one, "service") for one in cluster.services() if label(one, "service"))
+    running = sorted(filter(None, (label(service, "service") for service in cluster.services())))
     names = [name for name in running if service in (None, name)]
     if not names:
         deploy = f"inv deploy --env={cluster.environment} starts it"
@@ -29,7 +29,7 @@ def read(cluster: Cluster, service: str | None, *, follow: bool) -> Iterator[str
 
 
 def _followed(cluster: Cluster, names: list[str], width: int) -> Iterator[str]:
-    """Yield the lines as they come; each service is read by a thread of its own."""
+    """Yield the lines as they arrive; each service is read by a thread of its own."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def follow(name: str) -> None:

@@ -1,7 +1,7 @@
 """The proxy: a HAProxy on every node that owns the public port, and finds the replicas through the swarm's DNS.
 
-Its configuration is named by its content and its service is left alone when nothing of it changes: to replace it
-would cost the connections that it holds, so the deploy of a new release does not.
+Its configuration is named by its content and its service is not touched while its spec stays the same: to replace
+it would drop the connections that it holds, so the deploy of a new release does not.
 """
 
 import hashlib
@@ -111,37 +111,38 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
             "Networks": [{"Target": cluster.network}],
         },
         "Mode": {"Global": {}},
-        # The port is the node's own, so the old one must leave it before the new one comes.
+        # The port is the node's own, so the old task must free it before the new one starts.
         "UpdateConfig": {"Parallelism": 1, "Order": "stop-first", "FailureAction": "rollback"},
         "EndpointSpec": {"Mode": "dnsrr", "Ports": [port]},
     }
 
 
 def wanted(cluster: Cluster, release: Release) -> dict[str, Any]:
-    """Return the spec with what it names as the swarm has it; empty ids where it is not there."""
-    configs = {one["Spec"]["Name"]: one["ID"] for one in cluster.api.configs(filters=cluster.filters(kind=NAME))}
+    """Return the spec with the ids that the swarm has for what it names; an id is empty if there is none yet."""
+    stored = cluster.api.configs(filters=cluster.filters(kind=NAME))
+    configs = {config["Spec"]["Name"]: config["ID"] for config in stored}
     return spec(cluster, release, configs.get(config_name(cluster, release), ""), _certificate(cluster, release))
 
 
 def put(cluster: Cluster, release: Release) -> None:
-    """Bring the proxy to what the release says; one that is as it should be is not touched."""
+    """Bring the proxy to what the release says; if it is so already, it is not touched."""
     if not release.settings["proxy"]:
         services.remove(cluster, filter(None, [services.find(cluster, cluster.name(NAME))]))
         return
     name = config_name(cluster, release)
     if not cluster.api.configs(filters={"name": [name]}):
         cluster.api.create_config(name, text(cluster, release).encode(), cluster.labels(kind=NAME))
-    now, then = services.find(cluster, cluster.name(NAME)), wanted(cluster, release)
-    if now is None or list(differences(now["Spec"], then)):
-        services.put(cluster, then)
+    service, target = services.find(cluster, cluster.name(NAME)), wanted(cluster, release)
+    if service is None or list(differences(service["Spec"], target)):
+        services.put(cluster, target)
 
 
-def differences(now: dict[str, Any], then: dict[str, Any]) -> Iterable[str]:
-    """Yield what of a spec the swarm has otherwise: only what we set is looked at."""
-    for key, value in then.items():
+def differences(actual: dict[str, Any], target: dict[str, Any]) -> Iterable[str]:
+    """Yield the paths where the swarm's spec differs from ours; only what we set is compared."""
+    for key, value in target.items():
         if isinstance(value, dict):
-            yield from (f"{key}.{rest}" for rest in differences(now.get(key) or {}, value))
-        elif (now.get(key) or None) != (value or None):
+            yield from (f"{key}.{rest}" for rest in differences(actual.get(key) or {}, value))
+        elif (actual.get(key) or None) != (value or None):
             yield key
 
 
@@ -149,22 +150,22 @@ def sweep(cluster: Cluster) -> None:
     """Remove the configurations that the proxy does not use any more."""
     service = services.find(cluster, cluster.name(NAME))
     used = (
-        {one["ConfigID"] for one in service["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]}
+        {config["ConfigID"] for config in service["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]}
         if service
         else set()
     )
-    for one in cluster.api.configs(filters=cluster.filters(kind=NAME)):
-        if one["ID"] not in used and label(one, "kind") == NAME:
+    for config in cluster.api.configs(filters=cluster.filters(kind=NAME)):
+        if config["ID"] not in used and label(config, "kind") == NAME:
             with absent():
-                cluster.api.remove_config(one["ID"])
+                cluster.api.remove_config(config["ID"])
 
 
 def _certificate(cluster: Cluster, release: Release) -> str | None:
     name = release.settings["proxy"].get("certificate")
     if not name:
         return None
-    for one in cluster.api.secrets(filters={"name": [name]}):
-        if one["Spec"]["Name"] == name:
-            return str(one["ID"])
+    for secret in cluster.api.secrets(filters={"name": [name]}):
+        if secret["Spec"]["Name"] == name:
+            return str(secret["ID"])
     hint = f"docker secret create {name} FILE, of certificate and key; environments.yaml names it"
     raise errors.EngineError(f"the swarm has no secret {name}, the proxy's certificate", hint)

@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """What of them is part of a release, as JSON can hold it."""
+        """The settings that are part of a release, as JSON can hold them."""
         return {
             "proxy": dict(self.proxy),
             "placement": {name: list(constraints) for name, constraints in self.placement.items()},

@@ -9,14 +9,14 @@ from ci.delivery.release import Release
 PORT = 8000
 BUNDLE = "/run/secrets/bundle"
 SECOND = 1_000_000_000  # the swarm counts nanoseconds
-PATIENCE_SECONDS = 30  # what a replica may take to become ready, on a machine that is busy, too
+PATIENCE_SECONDS = 30  # what a replica may take to become ready, also on a busy machine
 MEMORY_MB = 1024  # where environments.yaml says nothing; several times what either service takes
 PIDS = 1024  # processes and threads; a worker has two for each of WORKER_CONCURRENCY, at most 256
 PUBLIC = "api"  # the service that the proxy leads to
 
-# Ready once, then alive: a replica is let in when database, queue and schema are there, and is not killed for an
-# outage of theirs later on. It asks by itself, with no program of the image but its Python. Each replica does so
-# every second, by the bare _socket: to import the module around that costs more than all the rest.
+# Ready once, then alive: a replica gets traffic once database, queue and schema are ready, and is not killed for
+# an outage of theirs later on. The check needs no program of the image but its Python. It runs every second in
+# each replica, with the bare _socket: importing the module around that costs more than all the rest.
 CHECK = f"""
 import _socket, os, sys
 once = '/tmp/ready'
@@ -36,10 +36,10 @@ open(once, 'a').close()
 
 def service(cluster: Cluster, release: Release, name: str, ids: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of one service; `ids` are those of the bundles."""
-    about = release.services[name]
+    settings = release.services[name]
     grace = float(release.plain_for(name).get("SHUTDOWN_GRACE_SECONDS", 30))
     port = "--port" if name == PUBLIC else "--health-port"
-    command = [about.module, port, str(PORT), "--sha", release.sha, "--release", str(release.number)]
+    command = [settings.module, port, str(PORT), "--sha", release.sha, "--release", str(release.number)]
     container = _container(cluster, release, name, ids) | {
         "Args": ["--bundle", BUNDLE, name, *command],
         "StopGracePeriod": int((grace + 5) * SECOND),  # the process' own grace ends first
@@ -55,7 +55,7 @@ def service(cluster: Cluster, release: Release, name: str, ids: Mapping[str, str
         "Name": cluster.name(name),
         "Labels": cluster.labels(service=name, release=release.number),
         "TaskTemplate": _task(cluster, container, release, name),
-        "Mode": {"Replicated": {"Replicas": about.replicas}},
+        "Mode": {"Replicated": {"Replicas": settings.replicas}},
         "UpdateConfig": _update(),
         "RollbackConfig": _update(),
         # No virtual address: it needs IPVS, which many kernels lack. The proxy asks DNS for the replicas instead.
@@ -112,9 +112,9 @@ def _task(cluster: Cluster, container: dict[str, Any], release: Release, service
 
 
 def _update() -> dict[str, Any]:
-    """A new replica is healthy before an old one is ended; if it never is, the swarm goes back by itself.
+    """A new replica is healthy before an old one is ended; if it never is, the swarm rolls back by itself.
 
-    That holds for the worker, too: a message is claimed in the database, so two workers share and none doubles.
+    That also holds for the worker: a message is claimed in the database, so two workers share and none doubles.
     """
     return {
         "Parallelism": 1,
@@ -126,7 +126,7 @@ def _update() -> dict[str, Any]:
 
 
 def release_of(task: Mapping[str, Any]) -> int:
-    """Return the release that a task or a service runs; 0 when it is none of ours."""
+    """Return the release that a task or a service runs; 0 when it is not one of ours."""
     spec = task["Spec"].get("TaskTemplate", task["Spec"])
     labels = spec["ContainerSpec"].get("Labels") or {}
     return int(labels.get(f"{PREFIX}.release", 0))

@@ -15,8 +15,8 @@ from ci.ground import errors
 def find(clients: "Clients", tag: str) -> str:
     """Return the id of the image with this tag, at the environment's client or where `inv build` makes it."""
     for _, client in clients:
-        if found := docker.image(client, tag):
-            return str(found.id)
+        if image := docker.image(client, tag):
+            return str(image.id)
     raise errors.EngineError(f"there is no image {tag}", "inv build makes it")
 
 
@@ -47,7 +47,7 @@ class Clients:
         self._others = [other for other in dict.fromkeys(others) if other != address]
 
     def __iter__(self) -> Iterator[tuple[str, sdk.DockerClient]]:
-        """Yield each with a word for where it is."""
+        """Yield the name of each client's place, and the client."""
         yield self._address, self.own
         for address in self._others:
             try:
