@@ -111,11 +111,17 @@ def read(path: Path) -> Environments:
     if "environments" in document:
         document = {**document, "environments": environments}
     if not validator.validate(document):
-        raise EnvironmentsError(list(flat("", validator.errors)))
+        raise EnvironmentsError([_with_engine(problem, environments) for problem in flat("", validator.errors)])
     by_name = {name: Environment(name, settings=settings[name], **fields) for name, fields in environments.items()}
     if problems := list(_problems(document["project"], by_name)):
         raise EnvironmentsError(problems)
     return Environments(document["project"], by_name, document.get("registry", ""))
+
+
+def _with_engine(problem: str, environments: Any) -> str:
+    """Name the engine beside an unknown field of an environment: the field may be another engine's settings."""
+    match = re.fullmatch(r"environments\.([^.]+)\.[^.]+: unknown field", problem)
+    return f"{problem}; its engine is {environments[match[1]].get('engine')}" if match else problem
 
 
 def _split(document: Any) -> tuple[Any, dict[str, Any]]:

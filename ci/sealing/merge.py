@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ci.ground import command, dotenv, errors, files
+from ci.ground import dotenv, errors, files
 from ci.ground import repo as ground
+from ci.ground.git import Git
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity, recipients
 from runtime import Secret
@@ -25,7 +26,7 @@ def install(repo: Repo) -> None:
     """Configure git to merge sealed files here; does nothing outside a git checkout."""
     words = f"{shlex.quote(sys.executable)} -m ci.sealing.merge %O %A %B %P"
     for key, value in (("name", "sealed files, opened in memory"), ("driver", words)):
-        command.attempt(["git", "-C", repo.root, "config", f"merge.{DRIVER}.{key}", value])
+        Git(repo.root, own=True).attempt("config", f"merge.{DRIVER}.{key}", value)
 
 
 def merge(repo: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:

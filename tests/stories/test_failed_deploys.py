@@ -158,10 +158,10 @@ def test_a_killed_deploy_is_finished_by_the_next(clone: checkouts.Clone, step: s
 
 
 def test_an_environment_without_an_engine_here(clone: checkouts.Clone) -> None:
-    """What cannot be done says so."""
+    """An engine that Lockstep does not have is named, beside the settings that it leaves without one."""
     path = clone.repo.root / "config/environments.yaml"
     path.write_text(path.read_text().replace("engine: swarm", "engine: cloud"))
 
-    shown = clone.inv("deploy", "--env=prod", code=errors.UsageError.code)
+    shown = clone.inv("deploy", "--env=prod", code=errors.ConfigurationError.code)
 
-    assert "prod is run by cloud, which this version cannot do" in shown
+    assert "environments.prod.swarm: unknown field; its engine is cloud" in shown

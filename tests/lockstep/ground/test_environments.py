@@ -43,7 +43,10 @@ def test_a_good_file() -> None:
         ),
         ("project: acme\nenvironments: {dev: {engine: swarm, follows: qa}}\n", "dev: follows qa"),
         ("project: acme\nenvironments: {dev: {engine: swarm, swarm: 1}}\n", "dev.swarm: must be a mapping"),
-        ("project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n", "environments.dev.swarm: unknown field"),
+        (
+            "project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n",
+            "environments.dev.swarm: unknown field; its engine is a",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
