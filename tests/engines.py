@@ -4,7 +4,7 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from ci.delivery.image import REVISION
 from ci.ground import git, ports
 from ci.ground.repo import Repo
 from tests import checkouts, services
+from tests.checkouts import Clone
 
 BASE = "python:3.11-slim-bookworm"
 
@@ -28,9 +29,9 @@ def client() -> Any:
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Repo]:
-    """Make a clone with a random project's name; its images go at the end."""
-    repo = checkouts.clone(folder).repo
+def project(folder: Path, cloned: Callable[[Path], Clone] = checkouts.clone) -> Iterator[Repo]:
+    """Make a clone, of this repository or another, with a random project's name; its images go at the end."""
+    repo = cloned(folder).repo
     name = f"t{secrets.token_hex(4)}"
     path = repo.root / "config/environments.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"project": name}, sort_keys=False))

@@ -373,7 +373,7 @@ def test_a_needle_shows_nothing() -> None:
 @pytest.mark.engine
 def test_layers_configuration_and_history_of_an_image(tmp_path: Path) -> None:
     """A file of any layer, hidden by a later one too, a label, a variable and a build step are found by image."""
-    with engines.project(tmp_path / "project") as repo:
+    with engines.project(tmp_path / "project", checkouts.fixture) as repo:
         secret, other = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         name = repo.environments.project
         (tmp_path / "context").mkdir()
