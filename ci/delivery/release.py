@@ -75,7 +75,9 @@ class Release:
         """Return the release that `document()` made; FormatError when another version of Lockstep made it."""
         if (number := document.get("format", 1)) != FORMAT:
             release = f"release {document.get('number')} of {document.get('environment')}"
-            older = "inv stop --purge with the version that recorded it, then deploy with this one"
+            older = (
+                f"inv stop --env={document.get('environment')} --purge removes all that it left, then deploy again"
+            )
             newer = "use the version that recorded it, or a later one"
             raise errors.FormatError(
                 f"{release} was recorded in format {number}, this version reads format {FORMAT}",

@@ -29,6 +29,30 @@ def test_the_steps_are_the_runbook() -> None:
     assert back == [name for name in names if name not in ("decrypt", "migrate", "verify")]
 
 
+@pytest.mark.parametrize(
+    ("form", "hint"),
+    [
+        (None, "inv stop --env=dev --purge removes all that it left, then deploy again"),
+        (1, "inv stop --env=dev --purge removes all that it left, then deploy again"),
+        (3, "use the version that recorded it, or a later one"),
+    ],
+)
+def test_a_release_of_another_format_is_refused(project: Project, form: int | None, hint: str) -> None:
+    """What another version of Lockstep recorded is neither guessed nor lost; an old one may be removed."""
+    project.deploy()
+    [release] = fake.state(project.repo, "dev")["releases"]
+    changed = release | {"format": form} if form else {key: release[key] for key in release if key != "format"}
+    fake.change(project.repo, "dev", releases=[changed])
+
+    with pytest.raises(errors.FormatError, match=f"release 1 of dev was recorded in format {form or 1}") as caught:
+        project.deploy()
+
+    assert hint == caught.value.hint
+    with engines.open(project.repo, "dev") as engine:
+        engine.stop(purge=True)
+    assert 1 == project.deploy().release.number
+
+
 def test_a_service_gets_its_own_keys_alone(project: Project) -> None:
     """Of a release each service gets the plain and the sealed values of the keys that name it, and no other."""
     release = project.deploy().release
