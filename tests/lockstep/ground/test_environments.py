@@ -44,7 +44,7 @@ def test_a_good_file() -> None:
         ("project: acme\nenvironments: {dev: {engine: swarm, follows: qa}}\n", "dev: follows qa"),
         ("project: acme\nenvironments: {dev: {engine: swarm, swarm: 1}}\n", "dev.swarm: must be a mapping"),
         (
-            "project: acme\nenvironments: {1: {engine: swarm, replica: 1}}\n",
+            "project: acme\nenvironments: {1: {engine: a, replica: 1}}\n",
             "environments.1: a name must be a text",
         ),
         (
