@@ -201,7 +201,7 @@ def forward(
         if not repo.environments.by_name[name].in_git:
             init.own_values(repo, name)
         if engine.versioned and git.sha(repo.root).endswith("-dirty"):
-            hint = "commit it: what is deployed can be found again in git"
+            hint = "commit it: what is deployed can be found again in git; git status shows the difference"
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image, number = _image(repo, name, engine, options, current(before)), releases.following(before)

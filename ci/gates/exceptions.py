@@ -70,7 +70,8 @@ def _read(repo: Repo) -> list[dict[str, Any]]:
     except yaml.YAMLError:
         document = None
     validator = cerberus.Validator(_SHAPE)
-    if not isinstance(document, dict) or not validator.validate(document):
+    named = isinstance(document, dict) and not any(documents.unnamed(document))
+    if not named or not validator.validate(document):
         raise GateError(f"{PLACE} cannot be read", "each exception has rule, place, reason and expires (a date)")
     return list(document["exceptions"])
 

@@ -4,6 +4,7 @@ Aliases grow without end when they are followed ("billion laughs", CWE-776), and
 thousand open brackets with a segmentation fault (CWE-674).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -38,3 +39,14 @@ def load(data: bytes | str, *, aliases: bool = False) -> Any:
         return yaml.load(text, Loader=_Unmerged if aliases else LOADER)  # noqa: S506, all are safe loaders
     except (ValueError, TypeError):  # no UTF-8, a day that no month has, a number of too many digits
         raise yaml.YAMLError("no value") from None
+
+
+def unnamed(document: Any, where: str = "") -> Iterator[str]:
+    """Yield the path of each field whose name is no text, such as 1 or null: Cerberus cannot sort those."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            path = f"{where}.{name}" if where else str(name)
+            yield from unnamed(value, path) if isinstance(name, str) else [path]
+    elif isinstance(document, list):
+        for value in document:
+            yield from unnamed(value, where)

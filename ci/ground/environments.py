@@ -106,6 +106,8 @@ def read(path: Path) -> Environments:
         raise EnvironmentsError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
     if not isinstance(document, dict):
         raise EnvironmentsError(["not a mapping"])
+    if unnamed := list(documents.unnamed(document)):
+        raise EnvironmentsError([f"{where}: a name must be a text, write it in quotes" for where in unnamed])
     environments, settings = _split(document.get("environments"))
     validator = cerberus.Validator(_RULES)
     if "environments" in document:

@@ -98,13 +98,15 @@ def opened(root: Path, extra: Mapping[str, str] | None = None) -> Git:
 
 
 def sha(root: Path) -> str:
-    """Return the short SHA of HEAD, with `-dirty` when the tree differs; `unknown` outside of git."""
-    git = Git(root, own=True)
-    head = git.attempt("rev-parse", f"--short={SHORT}", "HEAD")
+    """Return the short SHA of HEAD, with `-dirty` unless git says the tree is the same; `unknown` outside of git.
+
+    Git does not say it of a damaged index, nor of another user's checkout that the user has not called safe.
+    """
+    head = Git(root).attempt("rev-parse", f"--short={SHORT}", "HEAD")
     if head.code:
         return "unknown"
-    status = git.attempt("status", "--porcelain")
-    return head.stdout.decode().strip() + ("-dirty" if status.stdout else "")
+    status = Git(root, own=True).attempt("status", "--porcelain", "--untracked-files=normal")
+    return head.stdout.decode().strip() + ("-dirty" if status.code or status.stdout else "")
 
 
 def user(root: Path) -> str:

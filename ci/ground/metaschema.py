@@ -137,6 +137,9 @@ def _checker(part: str) -> cerberus.Validator:
 
 
 def _differences(start: str, part: str, actual: Mapping[str, Any]) -> Iterator[str]:
+    if unnamed := [name for name in actual if not isinstance(name, str)]:
+        yield from (f"{start}{name}: unknown field" for name in unnamed)
+        return
     checker = _checker(part)
     checker.validate(actual, normalize=False)
     for field, errors in checker.errors.items():

@@ -134,6 +134,7 @@ def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
     with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
         if state is None:
+            _old(repo, name, key)  # before anything is asked or written down
             yield from _warn(name, options, provider, repo.schema.keys[key])
             state = states.begin(repo, name, key, leaked=options.leaked)
         elif state.aborting:
@@ -199,10 +200,18 @@ def _rotation(
     repo: Repo, options: Options, state: states.State, provider: providers.Provider, engine: engines.Engine
 ) -> Rotation:
     kept = states.held(repo, state)
-    old = kept[OLD] if kept else environment.sealed(repo, state.environment)[state.key]
+    old = kept[OLD] if kept else _old(repo, state.environment, state.key)
     plain, key = environment.plain(repo, state.environment), repo.schema.keys[state.key]
     job = providers.Job(state.environment, key, plain, old, state.tag, state.leaked, options.yes)
     return Rotation(repo, options, state, provider, job, engine, kept.get(NEW, Secret("")))
+
+
+def _old(repo: Repo, name: str, key: str) -> Secret:
+    """Return the value that is sealed now; UsageError when there is none, as after an init that left it."""
+    values = environment.sealed(repo, name)
+    if key not in values:
+        raise errors.UsageError(f"{key} of {name} has no value yet", f"inv set --env={name} --key={key}")
+    return values[key]
 
 
 def _warn(name: str, options: Options, provider: providers.Provider, key: Key) -> Events[None]:

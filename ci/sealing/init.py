@@ -41,9 +41,12 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     names = repo.environments.in_git
     own = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
     sealed = {name: _values(repo, name, ask, report) for name in names}
+    accepted = unset.accepted(repo, report.missing)
     write(repo, repo.root, own, sealed)
-    if report.missing:
-        files.replace(unset.path(repo), unset.accepted(repo, report.missing))
+    if accepted:
+        files.replace(unset.path(repo), accepted)
+    else:
+        unset.path(repo).unlink(missing_ok=True)
     path = repo.root / "config/environments.yaml"
     text = path.read_text(encoding="utf-8")
     files.replace(path, re.sub(r"(?m)^project: .*$", f"project: {project}", text))

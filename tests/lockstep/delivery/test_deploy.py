@@ -11,7 +11,7 @@ import pytest
 from ci.delivery import deploy, engines
 from ci.ground import errors, git
 from ci.sealing import edit, environment
-from tests import kills
+from tests import checkouts, kills
 from tests.lockstep.delivery import fake
 from tests.lockstep.delivery.projects import Project
 
@@ -168,6 +168,23 @@ def test_a_bad_value_stops_a_deploy_before_it_begins(project: Project) -> None:
 def test_a_tree_that_is_not_committed(project: Project) -> None:
     """What cannot be found again in git is not deployed."""
     (project.root / "config/dev.env").write_text("")
+
+    with pytest.raises(errors.RefusedError, match="differs from its commit"):
+        project.deploy()
+
+
+def test_a_tree_that_git_cannot_compare(project: Project) -> None:
+    """No answer is not the answer that nothing differs."""
+    (project.root / ".git/index").write_text("damaged")
+
+    with pytest.raises(errors.RefusedError, match="differs from its commit"):
+        project.deploy()
+
+
+def test_a_setting_that_hides_files_from_status(project: Project) -> None:
+    """A file that git does not know is seen, whatever the user's configuration leaves out."""
+    checkouts.git(project.root, "config", "status.showUntrackedFiles", "no")
+    (project.root / "config/new.env").write_text("")
 
     with pytest.raises(errors.RefusedError, match="differs from its commit"):
         project.deploy()

@@ -100,6 +100,16 @@ def test_an_exception_without_reason_or_end_stops_the_gate(tmp_path: Path, chang
         exceptions.apply(excusing(tmp_path, **change), [RULE], Findings([], LOOKED), TODAY)
 
 
+def test_exceptions_with_names_that_are_no_text_stop_the_gate(tmp_path: Path) -> None:
+    """Such names cannot be sorted, and that is no bug of the gate's."""
+    repo = excusing(tmp_path)
+    with (repo.root / "config/exceptions.yaml").open("a") as file:
+        file.write("1: a\nnull: b\n")
+
+    with pytest.raises(GateError, match=r"exceptions\.yaml cannot be read"):
+        exceptions.apply(repo, [RULE], Findings([one()], LOOKED), TODAY)
+
+
 @given(st.binary())
 def test_any_bytes_as_exceptions_stop_the_gate_or_excuse_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

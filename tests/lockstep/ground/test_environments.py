@@ -44,6 +44,15 @@ def test_a_good_file() -> None:
         ("project: acme\nenvironments: {dev: {engine: swarm, follows: qa}}\n", "dev: follows qa"),
         ("project: acme\nenvironments: {dev: {engine: swarm, swarm: 1}}\n", "dev.swarm: must be a mapping"),
         (
+            "project: acme\nenvironments: {1: {engine: a, replica: 1}}\n",
+            "environments.1: a name must be a text",
+        ),
+        (
+            "project: acme\nenvironments: {dev: {engine: swarm, swarm: {1: a, null: b}}}\n",
+            "environments.dev.swarm.1: a name must be a text",
+        ),
+        ("null: a\n2: b\n", "None: a name must be a text"),
+        (
             "project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n",
             "environments.dev.swarm: unknown field; its engine is a",
         ),

@@ -43,6 +43,8 @@ def test_the_schema_is_good() -> None:
         ),
         (lambda d: d["keys"]["LOG_LEVEL"].update(coerce="lower"), "LOG_LEVEL: compiled keys know only type, "),
         (lambda d: d["keys"]["LOG_LEVEL"].update(check_with="level"), "LOG_LEVEL: compiled keys know only type, "),
+        (lambda d: d["keys"]["LOG_LEVEL"]["meta"].update({1: 2, None: 3}), "LOG_LEVEL: meta 1: unknown field"),
+        (lambda d: d["services"]["api"].update({1: 2, None: 3}), "service api: 1: unknown field"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(allowed=3), "LOG_LEVEL: allowed: must be of list type"),
         (lambda d: d["keys"]["SMTP_TLS"].update(allowed=["tls", False]), "SMTP_TLS: allowed: must be of string"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(max=3), "LOG_LEVEL: max: unknown field"),

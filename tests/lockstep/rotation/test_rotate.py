@@ -9,9 +9,9 @@ import pytest
 
 from ci import cli
 from ci.delivery import engines
-from ci.ground import errors, git
+from ci.ground import dotenv, errors, git
 from ci.rotation import rotate, state
-from ci.sealing import change, environment, exposed, recipients
+from ci.sealing import change, edit, environment, exposed, recipients
 from tests import checkouts
 from tests.lockstep.delivery.projects import Project, make
 
@@ -192,3 +192,14 @@ def test_by_hand_no_way_back_from_revoke(project: Project, monkeypatch: pytest.M
     assert None is state.read(project.repo, "dev", BY_HAND)
     with engines.open(project.repo, "dev") as engine:
         assert [] == engine.drift()
+
+
+def test_a_secret_that_was_never_set(project: Project) -> None:
+    """It is to be set first; no rotation is begun that neither ends nor can be given up."""
+    values = {key: value.reveal() for key, value in environment.sealed(project.repo, "dev").items()}
+    del values[BY_HAND]
+    edit.encrypt(project.repo, "dev", dotenv.render(values))
+
+    with pytest.raises(errors.UsageError, match=f"{BY_HAND} of dev has no value yet"):
+        cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
+    assert state.read(project.repo, "dev", BY_HAND) is None

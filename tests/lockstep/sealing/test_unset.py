@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ci.gates import exceptions, parity
 from ci.gates.finding import Findings
 from ci.gates.parity import rules
-from ci.ground import dotenv
+from ci.ground import dotenv, environments, errors
 from ci.ground.repo import Repo
 from ci.sealing import edit, init, unset
 from tests import checkouts
@@ -100,3 +101,53 @@ def test_the_teams_own_exceptions_stay(tmp_path: Path) -> None:
 
     assert again == unset.path(repo).read_text()
     assert {unset.path(repo): own.encode()} == unset.settled(repo, "dev", {"REDIS_URL": "x"})
+
+
+OWN = "{rule: leaks/pgpass, place: x, reason: a reason long enough, expires: 2030-01-01}"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        f"exceptions:\n- {OWN}\n",
+        f"exceptions:\n    - {OWN}\n",
+        f"exceptions:\n  # why\n  - {OWN}\n# the end\n",
+        "# ours\nexceptions: []\n",
+        "exceptions:  # none\n",
+        "# none yet\n",
+    ],
+)
+def test_a_line_fits_into_the_file_that_a_team_has(tmp_path: Path, own: str) -> None:
+    """However far to the right its items are, and without one; the gate reads the file before and after."""
+    repo = checkouts.empty(tmp_path / "repo")
+    unset.path(repo).write_text(own)
+
+    unset.path(repo).write_text(unset.accepted(repo, {"dev": ["REDIS_URL"]}))
+    listed = yaml.safe_load(unset.path(repo).read_text())["exceptions"]
+    [after] = unset.settled(repo, "dev", {"REDIS_URL": "x"}).values()
+
+    assert "REDIS_URL" == listed[-1]["key"]
+    assert after is not None
+    assert listed[:-1] == yaml.safe_load(after)["exceptions"]
+    assert all(comment in after.decode() for comment in own.splitlines() if comment.lstrip().startswith("#"))
+
+
+def test_a_list_that_takes_no_line_is_named_before_anything_changes(tmp_path: Path) -> None:
+    """No file of a repository is written when the exceptions of an init cannot be."""
+    repo = checkouts.empty(tmp_path / "repo")
+    unset.path(repo).write_text(f"exceptions: [{OWN}]\n")
+
+    with pytest.raises(errors.ConfigurationError, match="takes no further line"):
+        init.init(repo, "acme", lambda _environment, _key: "")
+
+    assert not (repo.root / ".sops.yaml").exists()
+
+
+def test_an_init_that_starts_over_leaves_no_exception_behind(repo: Repo) -> None:
+    """Those of the first init go with the values that the second one is given."""
+    path = repo.root / "config/environments.yaml"
+    path.write_text(path.read_text().replace("project: acme", f"project: {environments.TEMPLATE}"))
+
+    init.init(Repo(repo.root), "acme", checkouts.value)
+
+    assert not unset.path(repo).exists()
