@@ -1,6 +1,7 @@
 """Checkouts for tests to change: of the project in tests/lockstep/project, and of this very repository."""
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -208,7 +209,6 @@ def named(folder: Path) -> None:
 
 def move_ports(path: Path) -> None:
     """Give an environment's plain file ports that nobody uses, so that stories run beside each other."""
-    text = path.read_text()
-    for port in ("8000", "8010", "8025"):
-        text = text.replace(port, str(ports.free()))
+    # In one pass: a port that was given may hold one that is still to be replaced, as 28010 does.
+    text = re.sub(r"\b(8000|8010|8025)\b", lambda _: str(ports.free()), path.read_text())
     path.write_text(text)
