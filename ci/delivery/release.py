@@ -149,6 +149,11 @@ def again(repo: Repo, release: Release, number: int, why: str) -> Release:
     )
 
 
+def tag(repo: Repo, commit: str) -> str:
+    """Return the name of a commit's image."""
+    return f"{repo.environments.project}:{commit[: git.SHORT]}"
+
+
 def bundle_name(repo: Repo, name: str, number: int, service: str) -> str:
     """Return what the engine calls a bundle."""
     return f"{repo.environments.project}.{name}.{number}.{service}"

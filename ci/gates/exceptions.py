@@ -70,8 +70,7 @@ def _read(repo: Repo) -> list[dict[str, Any]]:
     except yaml.YAMLError:
         document = None
     validator = cerberus.Validator(_SHAPE)
-    named = isinstance(document, dict) and not any(documents.unnamed(document))
-    if not named or not validator.validate(document):
+    if not isinstance(document, dict) or any(documents.unnamed(document)) or not validator.validate(document):
         raise GateError(f"{PLACE} cannot be read", "each exception has rule, place, reason and expires (a date)")
     return list(document["exceptions"])
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from docker.errors import NotFound
 
-from ci.delivery import image
+from ci.delivery import image, release
 from ci.delivery.image import REVISION, Made, inspection, source
 from ci.ground import errors, git
 from ci.ground.repo import Repo
@@ -138,7 +138,7 @@ def test_the_parts_are_written_down(repo: Repo, made: Made) -> None:
 
 def test_another_content_under_the_tag_is_an_error(fresh: Repo) -> None:
     """What is not of this commit is neither used nor replaced."""
-    name = image.tag(fresh, git.commit(fresh.root, "HEAD"))
+    name = release.tag(fresh, git.commit(fresh.root, "HEAD"))
     strange = foreign(name)
 
     with pytest.raises(errors.OtherImageError, match=name):

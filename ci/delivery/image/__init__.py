@@ -15,6 +15,7 @@ from ci.delivery import docker
 from ci.delivery.image import parts
 from ci.delivery.image.inspection import inspect
 from ci.delivery.image.source import Source
+from ci.delivery.release import tag
 from ci.ground import errors, files, git
 from ci.ground.repo import Repo
 
@@ -77,11 +78,6 @@ def registry(repo: Repo, push: str | Literal[True]) -> str:
         hint = "--push=REGISTRY/NAME, or registry: at the top of config/environments.yaml"
         raise errors.UsageError("there is no registry", hint)
     return repo.environments.registry
-
-
-def tag(repo: Repo, commit: str) -> str:
-    """Return the name of a commit's image."""
-    return f"{repo.environments.project}:{commit[: git.SHORT]}"
 
 
 def sbom(repo: Repo, commit: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ci.delivery import docker, image
+from ci.delivery import docker, image, release
 from ci.delivery.image import inspection, parts, source
 from ci.delivery.image.source import Source
 from ci.ground import errors, git
@@ -175,7 +175,7 @@ def test_a_folder_of_this_machine_is_no_source(repo: Repo) -> None:
 
 def test_the_tag_is_the_short_sha(repo: Repo) -> None:
     """An image is named by project and commit."""
-    assert "lockstep-template:0123456789ab" == image.tag(repo, "0123456789ab" + 28 * "c")
+    assert "lockstep-template:0123456789ab" == release.tag(repo, "0123456789ab" + 28 * "c")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from docker import DockerClient
 from docker.errors import APIError
 
 from ci.delivery import docker
-from ci.delivery import image as images
 from ci.delivery.engines import Replica, Sealed
 from ci.delivery.engines.swarm import (
     bundles,
@@ -31,7 +30,7 @@ from ci.delivery.engines.swarm import (
 )
 from ci.delivery.engines.swarm.cluster import Cluster, connect, label
 from ci.delivery.engines.swarm.settings import Settings
-from ci.delivery.release import UNFINISHED, Image, Release, current
+from ci.delivery.release import UNFINISHED, Image, Release, current, tag
 from ci.ground import errors, git
 from ci.ground.environments import Environment
 from ci.ground.repo import Repo
@@ -87,7 +86,7 @@ class Swarm:
         commit, registry = git.commit(self._repo.root, sha or "HEAD"), self._repo.environments.registry
         short = commit[: git.SHORT]
         if not registry:
-            return Image(short, transfer.find(self._clients, images.tag(self._repo, commit)))
+            return Image(short, transfer.find(self._clients, tag(self._repo, commit)))
         try:  # asked through the manager, because the image was built on another machine
             image = self._cluster.api.inspect_distribution(f"{registry}:{short}")
         except APIError:
