@@ -21,22 +21,7 @@ from ci.delivery.servers.redis_server import Redis
 from ci.delivery.servers.server import RejectedError, Server, address
 from ci.ground import command, errors, files
 
-__all__ = [
-    "Process",
-    "Server",
-    "kind",
-    "known",
-    "postgres",
-    "postgres_folder",
-    "purge",
-    "redis",
-    "require_free",
-    "running",
-    "server",
-    "serving",
-    "start",
-    "stop",
-]
+__all__ = ["Process", "Server", "postgres_folder", "require_free"]  # of other modules; the rest is defined here
 
 
 def postgres(url: str, data: Path, log: Path, source: str = "the URL") -> Postgres:
