@@ -19,7 +19,7 @@ KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
-def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
+def finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
     """Refuse true, .inf, .nan and what is too large for a float: Cerberus takes them for numbers."""
     if value is None:  # `nullable` was checked before
         return
@@ -33,12 +33,12 @@ def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
 
 _VALUES: Mapping[str, Any] = {
     "string": {"type": "string", "empty": False},
-    "integer": {"type": "integer", "check_with": _finite},
-    "float": {"type": "float", "check_with": _finite},
+    "integer": {"type": "integer", "check_with": finite},
+    "float": {"type": "float", "check_with": finite},
     "boolean": {"type": "boolean"},
 }
 _LENGTH = {**_VALUES["integer"], "min": 0}
-_SCHEME = {"type": "string", "regex": "[a-z][a-z0-9+.-]*"}
+_SCHEME = {"type": "string", "regex": "[a-z][a-z0-9+.-]*\\Z"}
 _RANGE = {"min": _VALUES["float"], "max": _VALUES["float"]}
 _BOUNDS: Mapping[str, Any] = {
     "string": {
@@ -64,7 +64,7 @@ _META: Mapping[str, Any] = {
     "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
 }
 _SERVICE: Mapping[str, Any] = {
-    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"},
+    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"},
     "description": {"type": "string"},
 }
 _PARTS = {"meta": _META, "service": _SERVICE}

@@ -69,6 +69,8 @@ def test_the_schema_is_good() -> None:
         (lambda d: d["services"].update(api=None), "service api: needs a mapping with a module"),
         (lambda d: d["services"].update(api={"modul": "app"}), "service api: modul: unknown field"),
         (lambda d: d["services"].update(api={"module": "app; x"}), "service api: module: value does not match"),
+        (lambda d: d["services"].update(api={"module": "app\n"}), "service api: module: value does not match"),
+        (lambda d: d["keys"]["REDIS_URL"].update(url=["redis\n"]), "REDIS_URL: url: value does not match"),
         (lambda d: d["services"].update({"a/b": {"module": "app"}}), "service a/b: a service is named in small"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(type="text"), "LOG_LEVEL: type must be one of"),
         (lambda d: d["keys"]["LOG_LEVEL"].pop("type"), "LOG_LEVEL: type must be one of"),
