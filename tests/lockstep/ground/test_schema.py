@@ -82,6 +82,12 @@ def test_the_schema_is_good() -> None:
             "LOG_LEVEL: meta services names wrker",
         ),
         (lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(provider="aws"), "LOG_LEVEL: meta provider is none of"),
+        (
+            lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate="{tokn}"),
+            "REDIS_URL: meta generate takes a text",
+        ),
+        (lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate={"dev": 1}), "REDIS_URL: meta generate takes a"),
+        (lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate="{"), "REDIS_URL: meta generate takes a text"),
         (lambda d: d["keys"]["SMS_SENDER"].update(regex="("), "SMS_SENDER: regex does not compile"),
         (lambda d: d["keys"]["SMTP_PASSWORD"].update(default="password"), "SMTP_PASSWORD: a secret cannot have"),
         (lambda d: d["keys"].update({"log_level": d["keys"].pop("LOG_LEVEL")}), "log_level: a key is named in"),
