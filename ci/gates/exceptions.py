@@ -70,8 +70,8 @@ def _read(repo: Repo) -> list[dict[str, Any]]:
     except yaml.YAMLError:
         document = None
     validator = cerberus.Validator(_SHAPE)
-    named = isinstance(document, dict) and not any(documents.unnamed(document))
-    if not named or not validator.validate(document):
+    unnamed = any(documents.unnamed(document))
+    if not isinstance(document, dict) or unnamed or not validator.validate(document):
         raise GateError(f"{PLACE} cannot be read", "each exception has rule, place, reason and expires (a date)")
     return list(document["exceptions"])
 
