@@ -1,7 +1,7 @@
 """A workflow as a person follows it: a spinner on a terminal, a line for each step that ended, questions."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TypeVar
 
@@ -45,10 +45,10 @@ def follow(events: Events[T], render: Render = render) -> T:
     """Render events until the function that yields them returns, and return its result.
 
     An exception that is raised here, such as KeyboardInterrupt, reaches that function first, so that it can undo
-    what it began.
+    what it began; one that comes between two events closes it.
     """
     following: Callable[[], Event] = partial(next, events)
-    with ExitStack() as shown:
+    with closing(events), ExitStack() as shown:
         try:
             while True:
                 event = following()

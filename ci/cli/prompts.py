@@ -13,13 +13,22 @@ def terminal() -> bool:
 
 
 def value(prompt: str) -> str:
-    """Return a value from a hidden prompt, or all of stdin; one line end after it is not part of it."""
-    return getpass.getpass(prompt) if terminal() else stdin().removesuffix("\n")
+    """Return a value from a hidden prompt, or all of stdin; one line end after it is not part of it.
+
+    A prompt that is ended without an answer (Ctrl-D) interrupts, for an empty answer may mean something.
+    """
+    try:
+        return getpass.getpass(prompt) if terminal() else stdin().removesuffix("\n")
+    except EOFError:
+        raise KeyboardInterrupt from None
 
 
 def answer(prompt: str) -> str | None:
-    """Return what a person typed, visibly; None when stdin is not a terminal."""
-    return input(prompt) if terminal() else None
+    """Return what a person typed, visibly; None when stdin is not a terminal, or ended there."""
+    try:
+        return input(prompt) if terminal() else None
+    except EOFError:
+        return None
 
 
 def lines(instruction: str) -> str:

@@ -10,8 +10,9 @@ import cerberus
 import yaml
 
 from ci.ground import documents
+from ci.ground.metaschema import finite
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")  # Cerberus adds $, which a line end may follow
 LONGEST = 40  # an engine's objects are named with both, a number and a service; Docker takes 63 characters
 TEMPLATE = "lockstep-template"  # the project's name until `inv init` gives it a team's
 
@@ -34,7 +35,7 @@ _RULES: dict[str, Any] = {
                     "keysrules": {"type": "string"},
                     "valuesrules": {"type": "integer", "min": 0, "max": 1000},
                 },
-                "soak_minutes": {"type": "number", "min": 0},
+                "soak_minutes": {"type": "number", "min": 0, "check_with": finite},
                 "keep_releases": {"type": "integer", "min": 2, "max": 100},
                 "in_git": {"type": "boolean"},
                 "verify": {"type": "boolean"},

@@ -16,7 +16,7 @@ from ci.ground.errors import GateError
 
 SHORT = 12  # characters of a SHA that name a commit in this project
 LINK, MODULE, GONE = "120000", "160000", "000000"  # modes
-# No watcher of files is started, nothing is fetched for a partial clone, no setting changes an answer.
+# No watcher of files is started, no setting changes an answer.
 _SETTINGS = {
     "color.ui": "never",
     "core.fsmonitor": "false",
@@ -26,9 +26,9 @@ _SETTINGS = {
     "diff.relative": "false",
     "diff.ignoreSubmodules": "none",
     "log.showSignature": "false",
-    "protocol.allow": "never",
-    "protocol.file.allow": "always",
 }
+# Nothing is fetched, as for a partial clone. The hooks of a commit inherit settings, and theirs may fetch.
+_OFFLINE = {"protocol.allow": "never", "protocol.file.allow": "always"}
 # No object replaces another, and none is locked to be read.
 _ENV = {
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -65,7 +65,7 @@ class Git:
 
     def attempt(self, *words: str | Path, text: bytes = b"", timeout: float = 3600) -> command.Result:
         """Run git to its end and return its result, with any exit code."""
-        settings = _SETTINGS if self.own else {**_SETTINGS, "safe.directory": str(self.root)}
+        settings = _SETTINGS if self.own else {**_SETTINGS, **_OFFLINE, "safe.directory": str(self.root)}
         env = {
             **_ENV,
             **({} if self.own else _NO_CONFIG),

@@ -7,6 +7,7 @@ import functools
 import keyword
 import math
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
-def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
+def finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
     """Refuse true, .inf, .nan and what is too large for a float: Cerberus takes them for numbers."""
     if value is None:  # `nullable` was checked before
         return
@@ -33,12 +34,12 @@ def _finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
 
 _VALUES: Mapping[str, Any] = {
     "string": {"type": "string", "empty": False},
-    "integer": {"type": "integer", "check_with": _finite},
-    "float": {"type": "float", "check_with": _finite},
+    "integer": {"type": "integer", "check_with": finite},
+    "float": {"type": "float", "check_with": finite},
     "boolean": {"type": "boolean"},
 }
 _LENGTH = {**_VALUES["integer"], "min": 0}
-_SCHEME = {"type": "string", "regex": "[a-z][a-z0-9+.-]*"}
+_SCHEME = {"type": "string", "regex": "[a-z][a-z0-9+.-]*\\Z"}
 _RANGE = {"min": _VALUES["float"], "max": _VALUES["float"]}
 _BOUNDS: Mapping[str, Any] = {
     "string": {
@@ -64,9 +65,10 @@ _META: Mapping[str, Any] = {
     "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
 }
 _SERVICE: Mapping[str, Any] = {
-    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"},
+    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"},
     "description": {"type": "string"},
 }
+_FILLED = {"token", "hex", "port", None}  # None: text alone
 _PARTS = {"meta": _META, "service": _SERVICE}
 
 
@@ -115,8 +117,20 @@ def _sense(name: str, rules: Mapping[str, Any], document: Mapping[str, Any]) -> 
     provider = meta.get("provider", "manual")
     if provider not in PROVIDERS and provider not in document["keys"]:
         yield f"{name}: meta provider is none of {', '.join(PROVIDERS)}, nor a key that names one"
+    generate = meta.get("generate", "")
+    for template in generate.values() if isinstance(generate, dict) else [generate]:
+        if not _is_template(template):
+            yield f"{name}: meta generate takes a text, with {{token}}, {{hex}} and {{port}} and no other braces"
     if meta.get("secret") and "default" in rules:
         yield f"{name}: a secret cannot have a default, it would stand here in clear"
+
+
+def _is_template(text: Any) -> bool:
+    """Whether `inv init` can fill this in."""
+    try:
+        return isinstance(text, str) and {name for _, name, _, _ in string.Formatter().parse(text)} <= _FILLED
+    except ValueError:
+        return False
 
 
 @functools.cache

@@ -1,10 +1,16 @@
 import io
+import linecache
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from ci import cli
-from ci.cli import progress
+from ci.cli import progress, prompts
 from ci.ground import events
 from ci.ground.errors import DirtyValueError
 from ci.ground.events import Began, Ended, Events, Failed, Line, Question
@@ -52,6 +58,65 @@ def test_only_a_value_is_read_from_a_pipe(
         return (yield Question("which? ", secret=secret))
 
     assert expected == cli.follow(workflow())
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_the_end_of_a_terminal_is_no_answer(monkeypatch: pytest.MonkeyPatch, *, secret: bool) -> None:
+    """Ctrl-D confirms nothing, and gives no value: neither is a bug."""
+    ended = mock.Mock(side_effect=EOFError)
+    monkeypatch.setattr(prompts, "terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", ended)
+    monkeypatch.setattr("getpass.getpass", ended)
+
+    def workflow() -> Events[str | None]:
+        try:
+            return (yield Question("which? ", secret=secret))
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    assert ("interrupted" if secret else None) == cli.follow(workflow())
+
+
+def interrupted(at: int) -> Callable[..., Any]:
+    """Return a trace function that interrupts `follow` at the line that it runs as this one in number.
+
+    Not at `try:`, where no signal arrives: it is no instruction.
+    """
+    left = iter(range(at))
+
+    def lines(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        text = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and text.strip() != "try:" and next(left, None) is None:
+            raise KeyboardInterrupt
+        return lines
+
+    return lambda frame, _event, _argument: lines if frame.f_code is progress.follow.__code__ else None
+
+
+@pytest.mark.parametrize("line", range(24))
+def test_an_interrupt_between_two_events_reaches_the_workflow(line: int) -> None:
+    """Wherever it arrives while one is shown: what was begun is undone before anything else happens."""
+    heard: list[str] = []
+
+    def workflow() -> Events[None]:
+        heard.append("begun")
+        try:
+            yield Line("one")
+            yield Line("two")
+            heard.append("done")
+        except BaseException:
+            heard.append("undone")
+            raise
+
+    events, before = workflow(), sys.gettrace()
+    sys.settrace(interrupted(line))
+    try:
+        with suppress(KeyboardInterrupt):
+            cli.follow(events)
+    finally:
+        sys.settrace(before)
+
+    assert heard in ([], ["begun", "undone"], ["begun", "done"])
 
 
 def test_a_fault_of_the_terminal_reaches_the_workflow(

@@ -36,6 +36,10 @@ def changed(folder: Path, about: dict[str, Any]) -> Repo:
         (SWARM | {"swarm": {"proxy": {"port": 80}}}, ["staging.swarm.proxy.image: required field"]),
         (SWARM | {"swarm": {"placement": {"apu": []}}}, ["staging.swarm.placement.apu: there is no service apu"]),
         (SWARM | {"swarm": {"resources": {"apu": {}}}}, ["staging.swarm.resources.apu: there is no service apu"]),
+        (
+            SWARM | {"swarm": {"resources": {"api": {"cpus": float("nan")}}}},
+            ["staging.swarm.resources.api.cpus: must be a finite number"],
+        ),
         ({"engine": "processes", "processes": {"port": 1}}, ["staging.processes.port: unknown field"]),
         (
             {"engine": "swarm", "replicas": {"apu": 1}, "swarm": {"prox": {}}},

@@ -51,6 +51,12 @@ def test_a_good_file() -> None:
             "project: acme\nenvironments: {dev: {engine: swarm, swarm: {1: a, null: b}}}\n",
             "environments.dev.swarm.1: a name must be a text",
         ),
+        ('project: "acme\\n"\nenvironments: {dev: {engine: a}}\n', "project: value does not match"),
+        ('project: acme\nenvironments: {"dev\\n": {engine: a}}\n', "environments.dev\n: value does not match"),
+        (
+            "project: acme\nenvironments: {dev: {engine: a, soak_minutes: .nan}}\n",
+            "environments.dev.soak_minutes: must be a finite number",
+        ),
         ("null: a\n2: b\n", "None: a name must be a text"),
         (
             "project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n",

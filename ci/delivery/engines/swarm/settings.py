@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ci.ground.metaschema import finite
+
 RULES: Mapping[str, Any] = {
     "docker": {"type": "string"},
     "address": {"type": "string"},
@@ -28,7 +30,10 @@ RULES: Mapping[str, Any] = {
         "keysrules": {"type": "string"},
         "valuesrules": {
             "type": "dict",
-            "schema": {"cpus": {"type": "number"}, "memory_mb": {"type": "integer", "min": 6}},
+            "schema": {
+                "cpus": {"type": "number", "min": 0, "check_with": finite},
+                "memory_mb": {"type": "integer", "min": 6},
+            },
         },
     },
 }
