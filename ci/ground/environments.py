@@ -12,18 +12,19 @@ import yaml
 from ci.ground import documents
 from ci.ground.metaschema import finite
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")  # Cerberus adds $, which a line end may follow
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 LONGEST = 40  # an engine's objects are named with both, a number and a service; Docker takes 63 characters
 TEMPLATE = "lockstep-template"  # the project's name until `inv init` gives it a team's
 
+_WHOLE = rf"{NAME.pattern}\Z"  # Cerberus adds $, which a line end may follow
 _RULES: dict[str, Any] = {
-    "project": {"type": "string", "required": True, "regex": NAME.pattern},
+    "project": {"type": "string", "required": True, "regex": _WHOLE},
     "registry": {"type": "string"},
     "environments": {
         "type": "dict",
         "required": True,
         "minlength": 1,
-        "keysrules": {"type": "string", "regex": NAME.pattern},
+        "keysrules": {"type": "string", "regex": _WHOLE},
         "valuesrules": {
             "type": "dict",
             "schema": {

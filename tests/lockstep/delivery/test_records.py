@@ -23,7 +23,7 @@ def cluster() -> Iterator[Cluster]:
     made = Cluster(Manager(docker.connect().api), f"t{secrets.token_hex(3)}", "dev")
     yield made
     records.unlock(made)
-    records.purge(made)
+    records.prune(made, 0)
     bundles.sweep(made, [])
 
 

@@ -212,7 +212,7 @@ class Swarm:
         running = cluster.services()
         services.remove(cluster, running)
         if purge:
-            records.purge(cluster)
+            records.prune(cluster, 0)
             bundles.sweep(cluster, [])
             proxy.sweep(cluster)
             cluster.drop_network()

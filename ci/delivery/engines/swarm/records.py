@@ -85,19 +85,10 @@ def kept(history: list[Release], count: int) -> list[Release]:
 
 
 def prune(cluster: Cluster, count: int) -> None:
-    """Forget the releases that retention does not keep."""
-    past = history(cluster)
-    old = {str(release.number) for release in past} - {str(release.number) for release in kept(past, count)}
+    """Forget the releases that retention does not keep; with a count of 0 all of them, whatever their format."""
+    keep = {str(release.number) for release in kept(history(cluster), count)} if count else set()
     for config in cluster.api.configs(filters=cluster.filters()):
-        if label(config, "kind") in ("release", "result") and label(config, "number") in old:
-            with absent():
-                cluster.api.remove_config(config["ID"])
-
-
-def purge(cluster: Cluster) -> None:
-    """Forget every release."""
-    for config in cluster.api.configs(filters=cluster.filters()):
-        if label(config, "kind") in ("release", "result"):
+        if label(config, "kind") in ("release", "result") and label(config, "number") not in keep:
             with absent():
                 cluster.api.remove_config(config["ID"])
 
