@@ -185,10 +185,15 @@ def _back(rotation: Rotation) -> Events[None]:
         yield from events.step("seal", "Seal the old value", lambda: _put(rotation, rotation.job.old))
         if ("probe" if rotation.state.leaked else "seal") in rotation.state.done:  # a deploy may have begun
             yield from events.step("deploy", "Give the old value to every replica", lambda: _restored(rotation))
-            yield from events.step("confirm", str(confirm.__doc__), lambda: _confirmed(rotation))
+            yield from events.step("confirm", events.about(confirm), lambda: _confirmed(rotation))
+    yield from events.step("abort", "Revoke the new value", lambda: _given_up(rotation))
+
+
+def _given_up(rotation: Rotation) -> Events[str]:
+    if rotation.new.reveal():
         yield from events.result(rotation.provider.revoke(rotation.job, rotation.new, rotation.job.old))
     rotation.provider.sweep(rotation.job)
-    yield events.Ended("abort", "the old value is in use, the new one is revoked", 0)
+    return "the old value is in use, the new one is revoked"
 
 
 def _restored(rotation: Rotation) -> Events[str]:
