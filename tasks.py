@@ -4,6 +4,7 @@ Imports are inside the tasks: `inv --list` should cost nothing.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -24,6 +25,8 @@ def command(body: Callable[..., None]) -> Any:
 
     @wraps(body)
     def run(context: Context, **options: Any) -> None:
+        # Invoke has turned the writing of bytecode off: each task would compile what it imports anew.
+        sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
         from ci import cli
         from ci.cli import arguments
 

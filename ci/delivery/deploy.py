@@ -200,12 +200,15 @@ def forward(
     def make(before: Sequence[Release]) -> Release:
         if not repo.environments.by_name[name].in_git:
             init.own_values(repo, name)
-        if engine.versioned and git.sha(repo.root).endswith("-dirty"):
+        config = git.sha(repo.root)
+        if engine.versioned and config.endswith("-dirty"):
             hint = "commit it: what is deployed can be found again in git; git status shows the difference"
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image, number = _image(repo, name, engine, options, current(before)), releases.following(before)
-        release = releases.make(repo, name, image, plain, list(sealed), settings=engine.recorded, number=number)
+        release = releases.make(
+            repo, name, image, plain, list(sealed), settings=engine.recorded, number=number, config=config
+        )
         release = migrations.forward(replace(release, why=options.force), before, migrations.of(repo, image.sha))
         if options.rotates:  # only now: a release with a reason may run a migration that does not fit
             release = replace(release, why=f"rotation of {options.rotates}", rotates=options.rotates)

@@ -16,13 +16,11 @@ def connect(address: str = "") -> docker.DockerClient:
     Without an address it is the engine that `docker` itself would ask. EngineError when it does not answer.
     """
     try:
-        client = _client(address)
-        client.ping()
+        return _client(address)  # it asks for the engine's version
     except (DockerException, OSError):
         where = f"at {address}" if address else "here"
         hint = "start it, or name one that runs: docker context ls, DOCKER_HOST=ssh://user@host"
         raise errors.EngineError(f"no docker engine answers {where}", hint) from None
-    return client
 
 
 def image(engine: docker.DockerClient, name: str) -> Image | None:

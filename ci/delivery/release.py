@@ -115,8 +115,9 @@ def make(
     *,
     settings: Mapping[str, Any],
     number: int,
+    config: str = "",
 ) -> Release:
-    """Return a release of the checkout's values and this image; `settings` are what the engine records."""
+    """Return a release of the checkout, which is at `config`, and this image; the engine records `settings`."""
     environment = repo.environments.by_name[name]
     services = {
         service: Service(
@@ -136,7 +137,7 @@ def make(
         who=person(repo),
         when=now(),
         image=image.id,
-        config=git.sha(repo.root),
+        config=config or git.sha(repo.root),
         services=services,
         settings=settings,
     )

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,14 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     second = "rollback rotate run set status stop unlock"
     grouped = "keys.rotate recipients.add recipients.list recipients.remove rotation.status"
     assert f"{first} {second} {grouped}".split() == tasks
+
+
+@pytest.mark.parametrize(("forbidden", "kept"), [("", True), ("1", False)])
+def test_bytecode_is_kept_unless_it_is_forbidden(
+    clone: checkouts.Clone, tmp_path: Path, forbidden: str, *, kept: bool
+) -> None:
+    """What one task compiles the next one does not, though Invoke itself would write nothing."""
+    environ = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": forbidden}
+    clone.inv("recipients.list", environ=environ)
+
+    assert kept == any(tmp_path.rglob("ci/cli/*.pyc"))

@@ -23,12 +23,9 @@ def ids(cluster: Cluster) -> dict[str, str]:
 
 def require(cluster: Cluster, release: Release) -> None:
     """Raise EngineError unless the swarm has every bundle of a release."""
-    missing = {service.bundle for service in release.services.values()} - ids(cluster).keys()
-    if missing:
-        raise errors.EngineError(
-            f"the swarm has lost {', '.join(sorted(missing))}",
-            f"inv deploy --env={cluster.environment} makes new ones",
-        )
+    if missing := {service.bundle for service in release.services.values()} - ids(cluster).keys():
+        hint = f"inv deploy --env={cluster.environment} makes new ones"
+        raise errors.EngineError(f"the swarm has lost {', '.join(sorted(missing))}", hint)
 
 
 def sweep(cluster: Cluster, past: Iterable[Release]) -> None:

@@ -97,14 +97,12 @@ class Swarm:
     def prepare(self, release: Release, sealed: Sealed) -> str:
         """Note what was interrupted before, claim the number, and keep the bundles."""
         cluster = self._cluster
-        past = records.history(cluster)
-        unfinished = [earlier for earlier in past if earlier.result == UNFINISHED]
+        unfinished = [earlier for earlier in records.history(cluster) if earlier.result == UNFINISHED]
         for earlier in unfinished:
             records.fail(cluster, earlier, "interrupted")
         jobs.sweep(cluster)
         services.sweep_strays(cluster)
         records.claim(cluster, release)
-        bundles.sweep(cluster, records.history(cluster))
         if sealed:
             bundles.store(cluster, release, sealed)
         bundles.require(cluster, release)
@@ -116,10 +114,8 @@ class Swarm:
         """Run the migrations once, in the release's image and with the api's environment."""
         code, lines = jobs.run(self._cluster, release, specs.PUBLIC, ["model.migrate"])
         if code:
-            hint = "fix it in model/migrations, then deploy again"
-            raise errors.MigrationError(
-                "the migration failed, nothing was started", hint, lines[-services.LAST_LINES :]
-            )
+            hint, last = "fix it in model/migrations, then deploy again", lines[-services.LAST_LINES :]
+            raise errors.MigrationError("the migration failed, nothing was started", hint, last)
 
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Have the swarm replace every service's replicas one by one."""
@@ -149,8 +145,8 @@ class Swarm:
         """Make it the current release, let the previous one drain, and forget what retention does not keep."""
         cluster = self._cluster
         records.end(cluster, release)
-        services.drain(cluster, release)
         records.prune(cluster, self._environment.keep_releases)
+        services.drain(cluster, release)
         jobs.sweep(cluster)  # the migration of a killed deploy may have run until now, with its bundle
         bundles.sweep(cluster, records.history(cluster))
         proxy.sweep(cluster)

@@ -17,7 +17,7 @@ def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -
     """Run a module once and return its exit code and its lines; its service is removed."""
     part = f"job-{secrets.token_hex(4)}"
     spec = specs.job(cluster, release, service, list(argv), bundles.ids(cluster)) | {"Name": cluster.name(part)}
-    services.put(cluster, spec)
+    job = cluster.api.create_service(spec["TaskTemplate"], **services.options(spec))
     try:
         task = _ended(cluster, spec["Name"])
         lines = list(services.lines(cluster, part, tail=1000))
@@ -27,7 +27,7 @@ def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -
             lines, code = [*lines, status.get("Err") or "it was cut off with its node"], code or 1
         return code, lines
     finally:
-        services.remove(cluster, filter(None, [services.find(cluster, spec["Name"])]), patience=0)
+        services.remove(cluster, [job], patience=0)
 
 
 def sweep(cluster: Cluster) -> None:

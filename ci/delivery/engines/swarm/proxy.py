@@ -149,11 +149,8 @@ def differences(actual: dict[str, Any], target: dict[str, Any]) -> Iterable[str]
 def sweep(cluster: Cluster) -> None:
     """Remove the configurations that the proxy does not use any more."""
     service = services.find(cluster, cluster.name(NAME))
-    used = (
-        {config["ConfigID"] for config in service["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]}
-        if service
-        else set()
-    )
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"] if service else {}
+    used = {config["ConfigID"] for config in container.get("Configs", ())}
     for config in cluster.api.configs(filters=cluster.filters(kind=NAME)):
         if config["ID"] not in used and label(config, "kind") == NAME:
             with absent():

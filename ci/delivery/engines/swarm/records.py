@@ -58,12 +58,10 @@ def history(cluster: Cluster) -> list[Release]:
 
 def claim(cluster: Cluster, release: Release) -> None:
     """Record the release before anything is done for it; LockedError when its number is taken."""
-    if not _create(
-        cluster, f"release.{release.number}", release.document(), kind="release", number=release.number
-    ):
-        raise errors.LockedError(
-            f"somebody else made release {release.number} of {cluster.environment}", "inv history, then try again"
-        )
+    number = release.number
+    if not _create(cluster, f"release.{number}", release.document(), kind="release", number=number):
+        hint = "inv history, then try again"
+        raise errors.LockedError(f"somebody else made release {number} of {cluster.environment}", hint)
 
 
 def end(cluster: Cluster, release: Release) -> None:

@@ -14,9 +14,9 @@ from ci.delivery.release import Release
 from ci.ground import errors
 
 ENDED = ("failed", "rejected", "complete", "orphaned")  # a service's task should be in none of these
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.05
 LAST_LINES = 15
-TRIES = 5
+TRIES = 10
 LATE_SECONDS = 5  # a manager may hear of a container's end this much later
 SILENCE_SECONDS = 5  # a log that is not followed arrives within moments
 
@@ -27,20 +27,20 @@ def put(cluster: Cluster, spec: dict[str, Any]) -> None:
         service = find(cluster, spec["Name"])
         try:
             if service is None:
-                cluster.api.create_service(spec["TaskTemplate"], **_options(spec))
+                cluster.api.create_service(spec["TaskTemplate"], **options(spec))
             else:
                 identity = (service["ID"], service["Version"]["Index"])
-                cluster.api.update_service(*identity, task_template=spec["TaskTemplate"], **_options(spec))
+                cluster.api.update_service(*identity, task_template=spec["TaskTemplate"], **options(spec))
         except APIError as error:
             # The swarm itself may have changed it between the two calls, when it rolls back.
-            if left and OUTDATED in str(error.explanation):
-                time.sleep(PAUSE_SECONDS)
-                continue
-            raise
-        return
+            if not left or OUTDATED not in str(error.explanation):
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
-def _options(spec: dict[str, Any]) -> dict[str, Any]:
+def options(spec: dict[str, Any]) -> dict[str, Any]:
     """Return what the SDK takes beside a spec's template, by the SDK's names."""
     return {
         "name": spec["Name"],
@@ -85,14 +85,11 @@ def wait(cluster: Cluster, release: Release, *, strict: bool) -> None:
     replicas = sum(service.replicas for service in release.services.values())
     deadline = time.monotonic() + 30 + replicas * (specs.PATIENCE_SECONDS + 15)
     waiting = list(release.services)
-    while waiting:
-        waiting = [name for name in waiting if not _settled(cluster, release, name, strict=strict)]
-        if waiting and time.monotonic() > deadline:
-            raise fault(
-                cluster, release, waiting[0], "was not healthy in time", tasks(cluster, cluster.name(waiting[0]))
-            )
-        if waiting:
-            time.sleep(PAUSE_SECONDS)
+    while waiting := [name for name in waiting if not _settled(cluster, release, name, strict=strict)]:
+        if time.monotonic() > deadline:
+            late = waiting[0]
+            raise fault(cluster, release, late, "was not healthy in time", tasks(cluster, cluster.name(late)))
+        time.sleep(PAUSE_SECONDS)
 
 
 def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> bool:
@@ -105,9 +102,10 @@ def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> 
         raise fault(cluster, release, name, what, bad)
     live = [task for task in every if task["DesiredState"] in ("running", "ready")]
     ready = [task for task in live if task in ours and task["Status"]["State"] == "running"]
+    if not len(ready) == len(live) == release.services[name].replicas:
+        return False
     service = find(cluster, cluster.name(name)) or {}
-    under_way = (service.get("UpdateStatus") or {}).get("State") in ("updating", "rollback_started")
-    return not under_way and len(ready) == len(live) == release.services[name].replicas
+    return (service.get("UpdateStatus") or {}).get("State") not in ("updating", "rollback_started")
 
 
 def drain(cluster: Cluster, release: Release) -> None:
