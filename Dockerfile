@@ -1,4 +1,4 @@
-# One image, two services: `docker run IMAGE [--bundle FILE] api` or `worker`, as runtime/entry.py describes.
+# One image for every service and job but the sandbox: config/schema.yaml says what each is started by.
 # It holds no value; it runs read-only and as nobody in particular. `inv build` makes it of a commit.
 ARG BASE=python:3.11-slim-bookworm
 
@@ -19,7 +19,6 @@ RUN python -c "import alembic.config, alembic.script, dramatiq.brokers.redis, em
 
 FROM ${BASE} AS code
 WORKDIR /srv
-COPY runtime runtime
 COPY model model
 COPY app app
 COPY worker worker
@@ -30,10 +29,7 @@ ENV PYTHONPATH=/srv:/opt/site-packages PYTHONUNBUFFERED=1
 WORKDIR /srv
 USER 10001:10001
 EXPOSE 8000
-# The worker answers there with --health-port 8000. An engine that knows of readiness asks in its own way.
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-ISc", "import socket, sys; s = socket.create_connection(('127.0.0.1', 8000), 4); s.sendall(b'GET /readyz HTTP/1.0\\r\\n\\r\\n'); sys.exit(b' 200 ' not in s.recv(64))"]
-ENTRYPOINT ["python", "-m", "runtime.entry"]
+CMD ["python", "-m", "app"]
 COPY --from=packages /opt/site-packages /opt/site-packages
 # All that differs from commit to commit is the last layer, so that it is the one that has to be looked at.
 COPY --from=code /srv /srv

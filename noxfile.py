@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nox
+import yaml
 from nox.command import CommandFailed
 
 CI = ["ci/requirements.txt"]
 LOCKSTEP = [*CI, "requirements/lockstep.txt"]
-PRODUCT = [f"requirements/{name}.txt" for name in ("services", "local", "dev")]
+SCHEMA = yaml.safe_load(Path("config/schema.yaml").read_bytes())
+SETUPS = [part.get("setup", {}) for part in (SCHEMA, *SCHEMA["services"].values())]
+DEV = "requirements/dev.txt"  # what checks and tests of the product need beside its own packages
+PRODUCT = [*dict.fromkeys(lock for setup in SETUPS for lock in setup.get("python", [])), DEV]
 EVERYTHING = [*LOCKSTEP, *PRODUCT]  # installed together in the template alone, where all locks agree
 
 PROJECT = re.findall(r"(?m)^project: *(\S+)", Path("config/environments.yaml").read_text(encoding="utf-8"))
@@ -26,6 +30,7 @@ PARTS = {"lockstep": ["ci", "noxfile.py", "tasks.py", "tests/lockstep"]}
 PARTS |= {"template": ["bench", "tests/stories", "tests/template"]}
 APART = ["tests/lockstep", "tests/stories", "tests/template"]  # all other tests are the product's
 QUICK = "not browser and not engine"
+OURS = tomllib.loads(Path("ci/managed.toml").read_text(encoding="utf-8"))["managed"]
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv"
@@ -65,7 +70,9 @@ def test(session: nox.Session, locks: Sequence[str], paths: Sequence[str], *word
     """Run pytest on these paths, or on those that were given after `--`."""
     install(session, locks)
     given = any(word and Path(word.partition("::")[0]).exists() for word in session.posargs)
-    session.run("pytest", *words, *([] if given else paths), *session.posargs, env=environ)
+    none_is_fine = [] if TEMPLATE else [5]  # pytest's code when no test was selected
+    words = (*words, *([] if given else paths), *session.posargs)
+    session.run("pytest", *words, env=environ, success_codes=[0, *none_is_fine])
 
 
 def only_in_the_template(session: nox.Session) -> None:
@@ -74,12 +81,22 @@ def only_in_the_template(session: nox.Session) -> None:
         session.skip(f"it is about lockstep-template, this repository is {' '.join(PROJECT)}'s")
 
 
+def only_with(session: nox.Session, path: str) -> None:
+    """End a session that is about what this product does not have."""
+    if not Path(path).exists():
+        session.skip(f"{path} does not exist")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, with every exception explained in pyproject.toml; and the workflows, without one."""
     install(session, ["requirements/lockstep.txt"])
-    session.run("ruff", "check")
-    session.run("ruff", "format", "--check")
+    ours = [] if TEMPLATE else [Path(path).resolve() for path in OURS]  # a team has a style of its own
+    apart = [word for path in ours for word in ("--extend-exclude", str(path))]
+    session.run("ruff", "check", *apart)
+    session.run("ruff", "format", "--check", *apart)
+    if not Path(".github/workflows").exists():
+        return
     # Without shellcheck and pyflakes, which it would ask where a machine happens to have them. Neither it nor
     # zizmor needs the network, and both fail when they find no workflow.
     session.run(".tools/bin/actionlint", "-shellcheck=", "-pyflakes=", external=True)
@@ -90,8 +107,12 @@ def lint(session: nox.Session) -> None:
 @nox.parametrize("part", ["product", *(PARTS if TEMPLATE else [])], ids=["product", *(PARTS if TEMPLATE else [])])
 def types(session: nox.Session, part: str) -> None:
     """Types, strict: the product against its packages, Lockstep against its own."""
+    only_with(session, DEV)
     install(session, {"product": PRODUCT, "lockstep": LOCKSTEP}.get(part, EVERYTHING))
-    checked = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    tools = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8")).get("tool", {})
+    checked = tools.get("mypy", {}).get("files", [])
+    if not checked:
+        session.skip("pyproject.toml does not say what mypy checks: [tool.mypy] files = […]")
     apart = {path for paths in PARTS.values() for path in paths}
     paths = PARTS.get(part, [path for path in checked if path not in apart])
     session.run("mypy", f"--cache-dir=.mypy_cache/{part}", *paths)
@@ -121,6 +142,8 @@ def rotation(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The product's tests, but for those that need a browser; they start their servers themselves."""
+    only_with(session, DEV)
+    only_with(session, "tests")
     apart = [f"--ignore={path}" for path in APART]
     test(session, PRODUCT, ["tests", *apart], "-n", "auto", "--dist=worksteal", "-m", QUICK)
 
@@ -128,12 +151,15 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """What a person sees, in a real Chromium; fails without one."""
+    only_with(session, DEV)
+    only_with(session, "tests")
     test(session, PRODUCT, ["tests", *(f"--ignore={path}" for path in APART)], "-m", "browser")
 
 
 @nox.session
 def lockstep(session: nox.Session) -> None:
     """Lockstep's own tests, on a project of their own and without the product's packages."""
+    only_with(session, "tests/lockstep")
     test(session, LOCKSTEP, ["tests/lockstep"], "-n", "auto", "--dist=worksteal", "-m", QUICK)
 
 
@@ -203,9 +229,9 @@ def guarantees(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Bring the lock files in line with the .in files; `-- --upgrade` renews everything that they pin."""
     words = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
-    of_the_image, of_ci = "requirements/services", "ci/requirements"  # each decides for those that stand on it
-    stands_on = {of_ci: "", "requirements/lockstep": of_ci, of_the_image: ""}
-    stands_on |= {f"requirements/{name}": of_the_image for name in ("local", "dev", "bench")}
+    of_ci, (of_the_image, *others) = "ci/requirements", [lock.removesuffix(".txt") for lock in PRODUCT]
+    stands_on = {of_ci: "", "requirements/lockstep": of_ci, of_the_image: ""}  # each decides for those on it
+    stands_on |= dict.fromkeys((*others, "requirements/bench"), of_the_image)
     for name, base in stands_on.items():
         if not Path(f"{name}.in").exists():
             continue

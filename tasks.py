@@ -55,7 +55,11 @@ def init(_context: Context, name: str = "", post_quantum: bool = False) -> None:
 
 @command
 def set_(_context: Context, env: str, key: str) -> None:
-    """Set one secret; its value comes from a prompt or from stdin, never from the command line."""
+    r"""Set one secret; its value comes from a prompt or from stdin, never from the command line.
+
+    Several lines on stdin are kept byte for byte (< key.pem); the end of a single line is not part of the value.
+    At a prompt several lines are written in double quotes, as JSON: "line 1\nline 2".
+    """
     from ci.cli import prompts, sealing
     from ci.ground import repo
     from ci.sealing import edit
@@ -66,8 +70,22 @@ def set_(_context: Context, env: str, key: str) -> None:
 
 
 @command
+def unset(_context: Context, env: str, key: str) -> None:
+    """Remove one secret that is optional, or that the schema no longer has."""
+    from ci.cli import sealing
+    from ci.ground import repo
+    from ci.sealing import edit
+
+    edit.drop(repo.here(), env, key)
+    sealing.unset(env, key)
+
+
+@command
 def encrypt(_context: Context, env: str) -> None:
-    """Seal KEY=value lines from stdin as all of an environment's secrets."""
+    r"""Seal KEY=value lines from stdin as all of an environment's secrets.
+
+    A value of several lines is written in double quotes, as JSON: "line 1\nline 2".
+    """
     from ci.cli import prompts, sealing
     from ci.ground import repo
     from ci.sealing import edit
@@ -79,7 +97,10 @@ def encrypt(_context: Context, env: str) -> None:
 
 @command
 def decrypt(_context: Context, env: str) -> None:
-    """Print an environment's secrets as KEY=value lines; they go to stdout and nowhere else."""
+    r"""Print an environment's secrets as KEY=value lines; they go to stdout and nowhere else.
+
+    A value of several lines is printed in double quotes, as JSON: "line 1\nline 2".
+    """
     from ci.cli import console
     from ci.ground import repo
     from ci.sealing import environment
@@ -176,16 +197,16 @@ def parity(_context: Context, env: str = "", sealed: bool = False) -> None:
 
 @command
 def build(_context: Context, sha: str = "", push: str = "") -> None:
-    """Build and inspect the one image of a commit; --push brings it to the registry and prints its digest."""
+    """Build and inspect the images of a commit; --push brings them to the registry and prints their digests."""
     from ci.cli import console
     from ci.delivery import image
     from ci.ground import repo
 
     registry = image.registry(repo.here(), push)
-    built = image.build(repo.here(), sha, registry)
-    console.done("built" if built.new else "unchanged", f"{built.tag}, {built.size / 1e6:.0f} MB, {built.id}")
-    if registry:
-        console.say(image.push(built, registry))
+    for built in image.build(repo.here(), sha, registry):
+        console.done("built" if built.new else "unchanged", f"{built.tag}, {built.size / 1e6:.0f} MB, {built.id}")
+        if registry:
+            console.say(image.push(built, registry))
 
 
 @command
@@ -208,7 +229,7 @@ def deploy(
     options = deploy.Options(sha=sha, force=force, yes=yes)
     if plan:
         raise SystemExit(delivery.planned(here, name, options))
-    delivery.deployed(cli.follow(deploy.run(here, name, options)))
+    delivery.deployed(here, cli.follow(deploy.run(here, name, options)))
 
 
 @command
@@ -310,12 +331,29 @@ def unlock(_context: Context, env: str) -> None:
 
 
 @command
-def run(context: Context, env: str, service: str = "api") -> None:
-    """Run a Python module once with an environment: inv run --env=dev -- model.migrate."""
-    from ci.cli import delivery
+def run(_context: Context, env: str, service: str = "", job: str = "") -> None:
+    """Run a job, or a command with a service's values, once in the engine: inv run --env=dev --job=migrate.
+
+    What follows -- is the command, word by word: inv run --env=dev --service=api -- python -m http.client.
+    """
+    from ci.cli import arguments, delivery
+    from ci.delivery.oneoff import Reader
     from ci.ground import repo
 
-    raise SystemExit(delivery.once(repo.here(), env, service, context.remainder))
+    raise SystemExit(delivery.ran(repo.here(), env, Reader(service, job), arguments.command()))
+
+
+@command
+def exec_(_context: Context, env: str, service: str = "", no_redact: bool = False) -> None:
+    """Run a command here with an environment's values: inv exec --env=local -- psql; what it prints hides them.
+
+    --service gives it the values of one service or job alone; --no-redact gives it the terminal itself.
+    """
+    from ci.cli import arguments, delivery
+    from ci.ground import repo
+
+    here, argv = repo.here(), arguments.command()
+    raise SystemExit(delivery.executed(here, env, service, argv, redacted=not no_redact))
 
 
 @command

@@ -19,7 +19,7 @@ import docker
 from bench.measure import Row
 from ci.delivery import image
 from ci.delivery.engines.swarm import specs
-from ci.delivery.image.source import Source
+from ci.delivery.image.source import PACKAGES, Source
 from ci.ground import dotenv, git
 from tests import engines, swarms
 from tests.swarms import Project
@@ -46,13 +46,14 @@ def _images(project: Project, folder: Path) -> Iterator[Row]:
         ours.append(_seconds(project.build))
         context = folder / f"context-{number}"
         context.mkdir()
-        with Source(repo, git.commit(repo.root, "HEAD")).context(engine.version()["Arch"]) as packed:
+        packages = next((repo.state / PACKAGES).iterdir())
+        with Source(repo, git.commit(repo.root, "HEAD")).context(packages).tar as packed:
             subprocess.run(["tar", "-x", "-C", context], stdin=packed, check=True)  # noqa: S603, S607
         (context / "app/extra.py").write_text(f"TWO = {number}\n", encoding="utf-8")
         words = ["docker", "build", "--quiet", "--tag", f"{project.name}:plain", str(context)]
         plain.append(_seconds(lambda words=words: _run(words)))  # type: ignore[misc]
     base = engine.images.get(engines.BASE).attrs["Size"]
-    size = image.build(repo).size
+    size = next(image.build(repo)).size
     yield "image, rebuild / plain docker build", statistics.median(ours) / statistics.median(plain), 1.3
     yield "image above its base, MB", (size - base) / MB, 120
     yield "image, all of it, MB", size / MB, None
@@ -113,7 +114,8 @@ def _raw(project: Project, bundles: Mapping[str, str], number: int) -> None:
 
 def _migrate(api: Any, spec: dict[str, Any]) -> None:
     task = copy.deepcopy(spec["TaskTemplate"]) | {"RestartPolicy": {"Condition": "none"}}
-    task["ContainerSpec"]["Args"] = ["--bundle", specs.BUNDLE, "api", "model.migrate"]
+    options = ["--bundle", specs.BUNDLE, "--service", "migrate"]
+    task["ContainerSpec"]["Args"] = [*options, "--", "python", "-m", "model.migrate"]
     task["ContainerSpec"].pop("Healthcheck")
     job = api.create_service(task, name=f"{spec['Name']}-migrate", labels=spec["Labels"])["ID"]
     while [one["Status"]["State"] for one in api.tasks({"service": [job]})] != ["complete"]:

@@ -1,7 +1,7 @@
 """A rotation of each of three keys in `local`, step by step: the seconds of the provider, the engine, and ours.
 
-The provider's are those in its functions; the engine's those in its functions and in the smoke test, which waits
-for what was deployed. Ours is all else from the start of Python to its end: sops, the plan, the record.
+The provider's are those in its functions; the engine's those in its functions, among them the job `verify`, which
+waits for what was deployed. Ours is all else from the start of Python to its end: sops, the plan, the record.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from bench.measure import Row
 from ci import cli
 from ci.cli import console
-from ci.delivery import engines, smoke
+from ci.delivery import engines
 from ci.ground import events, repo
 from ci.ground.events import Events
 from ci.rotation import providers, rotate
@@ -146,13 +146,16 @@ class Timed:
 def main() -> None:
     """Rotate a key of the `local` of this checkout, and print the seconds as JSON."""
     clock, provider, engine = Clock(), providers.of, engines.open
-    providers.of = lambda name: Timed(provider(name), PROVIDER, clock)
+    providers.of = lambda here, name: _timed(provider(here, name), clock)  # type: ignore[assignment]
     engines.open = lambda here, name: Timed(engine(here, name), ENGINE, clock)  # type: ignore[assignment]
-    smoke.send = clock.timed(ENGINE, smoke.send)
     rotate.STEPS = tuple(map(clock.within, rotate.STEPS))
     here = repo.here()
     cli.follow(rotate.run(here, here.environments.default, sys.argv[1], rotate.Options()))
     console.say(json.dumps(clock.spent()))
+
+
+def _timed(opened: Events[Any], clock: Clock) -> Events[Any]:
+    return Timed((yield from opened), PROVIDER, clock)
 
 
 if __name__ == "__main__":

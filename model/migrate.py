@@ -1,4 +1,4 @@
-"""Bring the database to the newest revision: a release step, `python -m runtime.entry api model.migrate`."""
+"""Bring the database to the newest revision: a release step, the job `migrate`."""
 
 import sys
 

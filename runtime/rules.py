@@ -40,6 +40,17 @@ def parse(kind: str, text: str) -> str | int | float | bool:
         raise ValueError("has too many digits") from None
 
 
+def text(value: object) -> str:
+    """Return the text of a value, as `parse` reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and "e" in repr(value):
+        from decimal import Decimal  # noqa: PLC0415, only for 1e-05 and the like
+
+        return format(Decimal(repr(value)), "f")
+    return str(value)
+
+
 def problem(rules: Mapping[str, Any], text: str) -> str | None:
     """Say what is wrong with the text of a value, without repeating it; None when it is good."""
     if not text:

@@ -1,6 +1,7 @@
 """The sandbox: an SMS provider and a mail server for `local`, and a page that shows what they were given.
 
-It is one process at 127.0.0.1, `python -m sandbox`; nothing that it takes leaves the machine.
+It is a service of `local`, `python -m sandbox`, at 127.0.0.1; nothing that it takes leaves the machine. The job
+`python -m sandbox.verify` sees a message of each channel arrive.
 
 | request | answer |
 |---|---|
@@ -12,9 +13,9 @@ It is one process at 127.0.0.1, `python -m sandbox`; nothing that it takes leave
 | `POST /v1/faults` `{status, delay, count}` | 204; the next `count` sends wait `delay` seconds, or fail |
 | `GET /` | the inbox, for people |
 | `GET /inbox.json` | the inbox, for programs: SMS and e-mail, each with its `reference` |
-| `GET /readyz` | 200 |
+| `GET /healthz` | 200 |
 
 What is below /v1 wants an API key (basic auth, id and secret) and answers 401 without, and 422 to bad input. The
-`reference` of an SMS is its Idempotency-Key, that of an e-mail its Message-ID up to the @. Messages are kept in
-memory, the last thousand; keys are kept in a file, as hashes.
+`reference` of an SMS is its Idempotency-Key, that of an e-mail its Message-ID up to the @. The last thousand
+messages are kept in a file, and the keys in another, as hashes.
 """

@@ -53,7 +53,7 @@ class Sandbox:
     """All that the sandbox knows."""
 
     keys: Keys
-    inbox: Inbox = field(default_factory=Inbox)
+    inbox: Inbox
     fault: Fault = field(default_factory=lambda: Fault(count=0))
 
 
@@ -158,10 +158,10 @@ async def documents(sandbox: Here, response: Response) -> dict[str, Any]:
     return {"messages": [message.document() for message in sandbox.inbox.messages()]}
 
 
-@people.get("/readyz")
-async def ready() -> dict[str, str]:
+@people.get("/healthz")
+async def health() -> dict[str, str]:
     """Say that it runs."""
-    return {"status": "ready"}
+    return {"status": "alive"}
 
 
 def app(sandbox: Sandbox, hosts: Sequence[str] = ()) -> FastAPI:

@@ -1,9 +1,17 @@
-"""What arrived, in memory: the last thousand messages."""
+"""What arrived: the last thousand messages."""
 
+import json
+import os
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from sandbox import files
 
 KEPT = 1000
 LONGEST = 64 * 1024  # characters of a body that are kept
@@ -35,12 +43,14 @@ class Message:
 
 
 class Inbox:
-    """The messages, newest first; `tag` changes with each that arrives."""
+    """The messages, newest first; `tag` changes with each that arrives. A file keeps them over a restart."""
 
-    def __init__(self) -> None:
-        self._messages: deque[Message] = deque(maxlen=KEPT)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._messages: deque[Message] = deque(islice(_kept(path), KEPT), maxlen=KEPT)
         self._begun = secrets.token_hex(4)
         self._arrived = 0
+        self._compact()
 
     @property
     def tag(self) -> str:
@@ -65,4 +75,24 @@ class Inbox:
         )
         self._messages.appendleft(message)
         self._arrived += 1
+        if self._arrived % KEPT:
+            with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND), "w", encoding="utf-8") as file:
+                file.write(_line(message))
+        else:
+            self._compact()
         return message
+
+    def _compact(self) -> None:
+        """Write the file anew, without the messages that are not kept any longer."""
+        files.replace(self._path, "".join(map(_line, reversed(self._messages))))
+
+
+def _line(message: Message) -> str:
+    return json.dumps(asdict(message)) + "\n"
+
+
+def _kept(path: Path) -> Iterator[Message]:
+    """Yield the messages of a file, the newest first; a line that was cut off is skipped."""
+    for line in reversed(path.read_bytes().splitlines() if path.exists() else []):
+        with suppress(ValueError, TypeError):
+            yield Message(**json.loads(line))

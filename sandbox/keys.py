@@ -6,11 +6,11 @@ A plain SHA-256 is enough: the secrets are random, there is nothing to guess.
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from sandbox import files
 from sandbox.errors import StartError
 from sandbox.inbox import now
 
@@ -77,18 +77,8 @@ class Keys:
     def _put(self, key: Key) -> None:
         changed = {**self._keys, key.id: key}
         document = {"keys": [asdict(one) for one in changed.values()]}
-        _replace(self._path, json.dumps(document, indent=1))
+        files.replace(self._path, json.dumps(document, indent=1))
         self._keys = changed
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in one move, so that no reader sees half of it."""
-    beside = path.with_name(f".{path.name}.part")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _hash(secret: str) -> str:

@@ -22,6 +22,8 @@ class Load:
     """What was asked so far; `failed` says when and how, `releases` which ones answered."""
 
     url: str
+    path: str
+    status: int
     asked: int = 0
     failed: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
@@ -36,9 +38,9 @@ class Load:
 
 
 @contextmanager
-def upon(url: str) -> Iterator[Load]:
-    """Ask for as long as the block runs."""
-    load = Load(url)
+def upon(url: str, path: str = "/v1/notifications", status: int = http.HTTPStatus.UNAUTHORIZED) -> Iterator[Load]:
+    """Post to a path for as long as the block runs; each answer must have the status."""
+    load = Load(url, path, status)
     threads = [threading.Thread(target=kind, args=[load]) for kind in (fresh, kept, slow)]
     for thread in threads:
         thread.start()
@@ -86,7 +88,7 @@ def _connection(load: Load) -> http.client.HTTPConnection:
 def _ask(load: Load, kind: str, connection: http.client.HTTPConnection, pause: Callable[[], None]) -> bool:
     """Ask once, note how it went, and say whether the connection may be used again."""
     try:
-        connection.putrequest("POST", "/v1/notifications")
+        connection.putrequest("POST", load.path)
         connection.putheader("Content-Length", "2")
         connection.endheaders(b"{")
         pause()
@@ -96,7 +98,7 @@ def _ask(load: Load, kind: str, connection: http.client.HTTPConnection, pause: C
     except (OSError, http.client.HTTPException) as error:
         load.note(kind, type(error).__name__)
         return False
-    load.note(kind, "" if answer.status == http.HTTPStatus.UNAUTHORIZED else str(answer.status))
+    load.note(kind, "" if answer.status == load.status else str(answer.status))
     return not answer.will_close
 
 

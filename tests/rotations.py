@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from ci import cli
 from ci.ground import dotenv
 from ci.rotation import providers, rotate
 from ci.sealing import environment
@@ -49,7 +50,8 @@ class Environment:
     def taken(self, key: str, *asked: str) -> list[bool | None]:
         """Ask the key's provider whether it takes these values."""
         plain = environment.plain(self.clone.repo, self.name)
-        provider = providers.of(providers.named(self.clone.repo, self.name, key))
+        named = providers.named(self.clone.repo, self.name, key)
+        provider = cli.follow(providers.of(self.clone.repo, named))
         job = providers.Job(self.name, self.clone.repo.schema.keys[key], plain, Secret(""), "")
         return [provider.admits(job, Secret(one)) for one in asked]
 

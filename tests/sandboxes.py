@@ -7,7 +7,7 @@ import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from ci.ground import ports
+from runtime.keys import KEYS
 
 ROOT = Path(__file__).parents[1]
 SENDER = "notify@lockstep.example"
@@ -72,53 +73,82 @@ class Sandbox:
         return [one for one in messages if reference in (None, one["reference"])]
 
 
-def spawn(folder: Path, given: object, *arguments: str, pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    """Start a sandbox with anything at all on stdin; its output is appended to `folder/log`."""
-    argv = [sys.executable, "-W", "error", "-m", "sandbox", *arguments, "--state", str(folder / "state.json")]
+def spawn(folder: Path, values: Mapping[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a sandbox as an engine does, with these keys; its output is appended to `folder/log`."""
+    sealed = {name: value for name, value in values.items() if KEYS[name].get("secret")}
+    entry = [
+        sys.executable,
+        "-W",
+        "error",
+        str(ROOT / "runtime/entry.py"),
+        "--bundle",
+        "-",
+        "--service",
+        "sandbox",
+    ]
+    argv = ["python", "-m", "sandbox", *arguments, "--state", str(folder / "state.json")]
     with (folder / "log").open("ab") as log:
         child = subprocess.Popen(
-            argv,
+            [*entry, "--", *argv],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd=folder,  # in ROOT it would be taken for that of the checkout's own local environment
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-            pass_fds=pass_fds,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **_without(values, sealed)},
             start_new_session=True,  # an interrupted test ends it, not the terminal
         )
     assert child.stdin
     with suppress(BrokenPipeError), child.stdin as pipe:
-        pipe.write(json.dumps(given).encode())
+        pipe.write(json.dumps(sealed).encode())
     return child
 
 
+def values(key: str = "", smtp_port: int = 0) -> dict[str, str]:
+    """Return the keys that a sandbox reads, with secrets of its own."""
+    return {
+        "SMS_PROVIDER_URL": "http://127.0.0.1",
+        "SMS_PROVIDER_API_KEY": key or f"SK{secrets.token_hex(16)}:{secrets.token_urlsafe()}",
+        "SMTP_PORT": str(smtp_port or ports.free()),
+        "SMTP_USERNAME": "lockstep",
+        "SMTP_PASSWORD": secrets.token_urlsafe(),
+    }
+
+
 @contextmanager
-def running(folder: Path, key: str | None = None, host: str = "") -> Iterator[Sandbox]:
+def running(folder: Path, key: str = "", host: str = "") -> Iterator[Sandbox]:
     """Run a sandbox whose state is in a folder, wait until it is ready, and stop it in the end.
 
     `host` is a further name by which it may be asked.
     """
-    key = key or f"SK{secrets.token_hex(16)}:{secrets.token_urlsafe()}"
-    username, password = "lockstep", secrets.token_urlsafe()
-    given = {"SMS_PROVIDER_API_KEY": key, "SMTP_USERNAME": username, "SMTP_PASSWORD": password}
-    port, smtp_port = ports.free(), ports.free()
-    child = spawn(
-        folder, given, "--port", str(port), "--smtp-port", str(smtp_port), *(["--host", host] if host else [])
-    )
+    given, port = values(key), ports.free()
+    child = spawn(folder, given, "--port", str(port), *(["--host", host] if host else []))
     url, log = f"http://127.0.0.1:{port}", folder / "log"
     try:
         _wait(url, child, log)
-        yield Sandbox(url, smtp_port, key, username, password, folder / "state.json", log, child)
+        yield Sandbox(
+            url,
+            int(given["SMTP_PORT"]),
+            given["SMS_PROVIDER_API_KEY"],
+            given["SMTP_USERNAME"],
+            given["SMTP_PASSWORD"],
+            folder / "state.json",
+            log,
+            child,
+        )
     finally:
         child.terminate()
         child.wait(10)
+
+
+def _without(values: Mapping[str, str], sealed: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in sealed}
 
 
 def _wait(url: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and child.poll() is None:
         try:
-            httpx.get(f"{url}/readyz").raise_for_status()
+            httpx.get(f"{url}/healthz").raise_for_status()
         except httpx.TransportError:
             time.sleep(0.05)
         else:

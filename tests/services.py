@@ -107,12 +107,23 @@ def password(environ: Mapping[str, str], name: str) -> str:
 
 
 def start(service: str, *arguments: str, environ: Mapping[str, str], log: Path, fds: tuple[int, ...] = ()) -> Any:
-    """Start `runtime.entry` as an engine does: plain values in the environment, sealed ones through stdin."""
+    """Start a service as an engine does: plain values in the environment, sealed ones through stdin."""
     sealed = SEALED & environ.keys()
     plain = {name: value for name, value in environ.items() if name not in sealed}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runtime.entry", "--bundle", "-", service, *arguments],
+            [
+                sys.executable,
+                "runtime/entry.py",
+                "--bundle",
+                "-",
+                "--service",
+                service,
+                "--",
+                "python",
+                "-m",
+                *arguments,
+            ],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], **plain},
             stdin=subprocess.PIPE,

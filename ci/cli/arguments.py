@@ -1,5 +1,6 @@
 """What the options of a task mean when they are left out."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from ci.ground import errors
@@ -13,6 +14,11 @@ def require(task: str, names: Sequence[str], values: Mapping[str, object]) -> No
     if missing:
         example = " ".join([f"inv {task}", *(f"{flag}=…" for flag in flags)])
         raise errors.UsageError(f"{task} needs {' and '.join(missing)}", example)
+
+
+def command() -> list[str]:
+    """Return the words after `--`, each exactly as it was typed; Invoke joins them with blanks."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def environment(repo: Repo, option: str | None) -> str:

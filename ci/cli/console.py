@@ -24,6 +24,12 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
+def write(number: int, data: bytes) -> None:
+    """Write bytes of a program to stdout (1) or stderr (2) as they are; BrokenPipeError when nobody reads."""
+    while data:
+        data = data[os.write(number, data) :]
+
+
 def done(step: str, detail: str = "") -> None:
     """Report one step as done."""
     _note(_paint(GREEN, "✓", sys.stderr), step, detail)

@@ -1,32 +1,35 @@
 """What a person is shown about an environment."""
 
-import shlex
 import time
+from collections.abc import Sequence
 
 from ci.cli import console
+from ci.cli.progress import follow
 from ci.delivery import deploy as deploys
 from ci.delivery import drift as drifts
-from ci.delivery import engines
+from ci.delivery import engines, oneoff
 from ci.delivery.deploy import Deploy, Options
+from ci.delivery.oneoff import Reader
 from ci.delivery.release import UNFINISHED, current
 from ci.ground import errors
+from ci.ground.redaction import Stream
 from ci.ground.repo import Repo
 
 CHANGES = 3  # the exit code of a plan that has something to do
 
 
-def deployed(deploy: Deploy) -> None:
-    """Say what was delivered, and where to look."""
-    if not deploy.verified:
+def deployed(repo: Repo, deploy: Deploy) -> None:
+    """Show what the job `verify` printed, but for the line that its step shows, and where to look."""
+    for line in deploy.shown[:-1]:
+        console.say(line)
+    if not deploy.urls:
         return
-    for delivery in deploy.deliveries:
-        console.say(f"{delivery.channel:<5}  {delivery.to:<22}  delivered in {delivery.seconds:.2f} s")
-    plain = deploy.release.plain
     console.say()
-    console.say(f"inbox   {plain['SMS_PROVIDER_URL']}/")
-    console.say(f"api     {plain['PUBLIC_BASE_URL']}/docs")
-    console.say(f"token   inv decrypt --env={deploy.name} | grep API_TOKENS")
-    console.say("next    inv status, inv logs --follow, inv stop")
+    width = max(map(len, [*deploy.urls, "next"])) + 2
+    for service, url in deploy.urls.items():
+        console.say(f"{service:<{width}}{url}")
+    if deploy.name == repo.environments.default:
+        console.say(f"{'next':<{width}}inv status, inv logs --follow, inv stop")
 
 
 def planned(repo: Repo, name: str, options: Options) -> int:
@@ -97,17 +100,18 @@ def drift(repo: Repo, name: str) -> int:
     return 1 if report.by_hand else 0
 
 
-def once(repo: Repo, name: str, service: str, line: str) -> int:
-    """Run a module with a service's environment, show what it printed, and return its exit code."""
-    with engines.open(repo, name) as engine:
-        release = current(engine.history())
-        if release is None:
-            raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
-        if service not in release.services:
-            raise errors.UsageError(f"no service {service}", f"take one of {', '.join(release.services)}")
-        if not line:
-            raise errors.UsageError("no module to run", f"inv run --env={name} -- model.migrate")
-        code, lines = engine.run(release, service, shlex.split(line))
-    for text in lines:
-        console.say(text)
+def ran(repo: Repo, name: str, reader: Reader, argv: Sequence[str]) -> int:
+    """Run a command once in an environment's engine, show what it printed, and return its exit code."""
+    code, lines = oneoff.run(repo, name, reader, argv)
+    for line in lines:
+        console.say(line)
     return code
+
+
+def executed(repo: Repo, name: str, service: str, argv: Sequence[str], *, redacted: bool) -> int:
+    """Run a command here with an environment's values, show what it prints without them, and return its code."""
+    given = follow(oneoff.given(repo, name, service, argv))
+    if not redacted:
+        return oneoff.here(given, argv)
+    streams = {number: Stream(given.redaction) for number in (1, 2)}
+    return oneoff.here(given, argv, lambda number, data: console.write(number, streams[number].shown(data)))

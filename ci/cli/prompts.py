@@ -1,10 +1,13 @@
 """Values and answers from a person at a terminal, or from stdin; never from the command line."""
 
 import getpass
+import re
 import sys
 
 from ci.cli import console
-from ci.ground import errors
+from ci.ground import dotenv, errors
+
+_LINE = re.compile(r"([^\n]*?)\r?\n")
 
 
 def terminal() -> bool:
@@ -13,14 +16,27 @@ def terminal() -> bool:
 
 
 def value(prompt: str) -> str:
-    """Return a value from a hidden prompt, or all of stdin; one line end after it is not part of it.
+    """Return a value from a hidden prompt, or from stdin.
 
+    Several lines on stdin are the value, byte for byte; the end of a single line is not part of it. At a prompt a
+    value is written as in `inv edit`: DirtyValueError when that cannot be read, or is the first of several lines.
     A prompt that is ended without an answer (Ctrl-D) interrupts, for an empty answer may mean something.
     """
+    if not terminal():
+        text = stdin()
+        line = _LINE.fullmatch(text)
+        return line[1] if line else text
     try:
-        return getpass.getpass(prompt) if terminal() else stdin().removesuffix("\n")
+        text = getpass.getpass(prompt)
     except EOFError:
         raise KeyboardInterrupt from None
+    value, fault = dotenv.typed(text)
+    if value in ("{", "[") or (value.startswith("-----BEGIN ") and "-----END " not in value):
+        fault = "is the first of several lines, and a prompt reads one"
+    if text and fault:
+        hint = f"give it on stdin (< FILE), or write it {dotenv.QUOTED}"
+        raise errors.DirtyValueError(f"the value {fault}", hint)
+    return value
 
 
 def answer(prompt: str) -> str | None:

@@ -25,14 +25,15 @@ def answers(repo: Repo) -> init.Ask:
 
 def _answer(repo: Repo, environment: str, key: Key) -> str:
     """Ask until the answer is good or empty, for a slip must not cost the answers before it."""
-    while answer := prompts.value(f"{environment} {key.name} ({key.meta['description']}): "):
+    while True:
         try:
-            edit.check(repo, environment, key.name, answer)
+            answer = prompts.value(f"{environment} {key.name} ({key.meta['description']}): ")
+            if answer:
+                edit.check(repo, environment, key.name, answer)
         except errors.LockstepError as error:
             console.error(str(error), error.hint)
         else:
             return answer
-    return ""
 
 
 def initialised(report: init.Report) -> None:
@@ -54,6 +55,11 @@ def initialised(report: init.Report) -> None:
 def sealed(repo: Repo, environment: str, keys: Sequence[str]) -> None:
     """Show which keys have a new value, and in which file."""
     console.done("sealed", f"{', '.join(keys)} in {repo.sealed(environment).name}")
+
+
+def unset(environment: str, key: str) -> None:
+    """Show which key no longer has a value."""
+    console.done("removed", f"{key} from {environment}")
 
 
 def edited(changed: Sequence[str], removed: Sequence[str]) -> None:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ci.delivery import confirm as confirms
-from ci.delivery import engines, migrations, promote, rollback
+from ci.delivery import engines, migrations, promote, rollback, routes
 from ci.delivery import plan as plans
 from ci.delivery import release as releases
 from ci.delivery import smoke as smokes
 from ci.delivery.release import HEALTHY, Image, Release, current
 from ci.ground import errors, events, git
 from ci.ground.events import Events, Line
+from ci.ground.redaction import Redaction
 from ci.ground.repo import Repo
+from ci.ground.services import AFTER_RELEASE, BEFORE_MIGRATE, MIGRATE, ON_FAILURE, VERIFY
 from ci.sealing import environment as environments
 from ci.sealing import init
 from runtime import Secret
@@ -51,12 +53,8 @@ class Deploy:
     database: Sequence[str] = ()
     begun: bool = False
     recorded: bool = False
-    deliveries: list[smokes.Delivery] = field(default_factory=list)
-
-    @property
-    def verified(self) -> bool:
-        """Whether it ends by sending messages."""
-        return self.repo.environments.by_name[self.name].verify
+    shown: list[str] = field(default_factory=list)  # what the job `verify` printed
+    urls: Mapping[str, str] = field(default_factory=dict)  # of the public services
 
 
 LAST_LINES = 15
@@ -87,6 +85,8 @@ def confirm(deploy: Deploy) -> Events[None]:
 def decrypt(deploy: Deploy) -> str:
     """Open the environment in memory and check every value."""
     opened = environments.opened(deploy.repo, deploy.name)
+    if deploy.engine.versioned:
+        environments.check(opened, deploy.repo.schema_at(deploy.release.sha).within(deploy.name))
     deploy.sealed = opened.sealed
     return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
@@ -97,14 +97,17 @@ def prepare(deploy: Deploy) -> str | Events[str]:
     return deploy.engine.prepare(deploy.release, deploy.sealed)
 
 
-def migrate(deploy: Deploy) -> str:
-    """Bring the database to this release's revision."""
+def migrate(deploy: Deploy) -> Events[str | None]:
+    """Run the jobs that come first, then bring the database to this release's revision."""
+    yield from _hooks(deploy, BEFORE_MIGRATE, "nothing was started, the database was not migrated")
+    if MIGRATE not in deploy.release.jobs:
+        return None
     before, deploy.database = deploy.database, deploy.release.lives_with
-    try:
-        deploy.engine.migrate(deploy.release, deploy.sealed)
-    except errors.MigrationError:
+    code, lines = deploy.engine.run(deploy.release, MIGRATE, (), deploy.sealed)
+    if code:
         deploy.database = migrations.failed(deploy.release, before)
-        raise
+        fix = "fix it, then deploy again; the lines above are the end of what it printed"
+        raise errors.MigrationError("the migration failed, nothing was started", fix, lines[-LAST_LINES:])
     return "the database is at this release's revision"
 
 
@@ -136,15 +139,32 @@ def record(deploy: Deploy) -> str:
     deploy.release = replace(deploy.release, result=HEALTHY, ended=releases.now())
     deploy.engine.record(deploy.release)
     deploy.recorded = True
+    deploy.urls = {
+        route.service: smokes.address(url, route)
+        for route in routes.public(deploy.release)
+        if (url := deploy.engine.url(deploy.release, route.service))
+    }
     return f"release {deploy.release.number} is the current one"
 
 
-def verify(deploy: Deploy) -> str | None:
-    """Send one SMS and one e-mail through the api, and see both arrive, where messages reach no person."""
-    if not deploy.verified:
-        return None
-    deploy.deliveries = smokes.send(deploy.release.plain, deploy.sealed["API_TOKENS"])
-    return f"{len(deploy.deliveries)} messages, sent through the api, arrived"
+def verify(deploy: Deploy) -> Events[str | None]:
+    """Run the jobs that come last: the product's own check of the release, then the others."""
+    text = None
+    if VERIFY in deploy.release.jobs:
+        lines = verified(deploy.engine, deploy.release, deploy.sealed)
+        deploy.shown = list(map(Redaction(deploy.sealed.values()).text, lines))
+        text = deploy.shown[-1] if deploy.shown else "the job verify says that it works"
+    yield from _hooks(deploy, AFTER_RELEASE, f"release {deploy.release.number} runs and is recorded")
+    return text
+
+
+def verified(engine: engines.Engine, release: Release, sealed: engines.Sealed) -> list[str]:
+    """Run the job `verify` and return what it printed; SmokeError when it fails."""
+    code, lines = engine.run(release, VERIFY, (), sealed)
+    if code:
+        hint = f"release {release.number} runs and is recorded; inv logs --env={release.environment} shows more"
+        raise errors.SmokeError(f"the job {VERIFY} failed with {code}", hint, lines[-LAST_LINES:])
+    return lines
 
 
 def unlock(deploy: Deploy) -> None:
@@ -201,15 +221,15 @@ def forward(
         if not repo.environments.by_name[name].in_git:
             init.own_values(repo, name)
         config = git.sha(repo.root)
-        if engine.versioned and config.endswith("-dirty"):
+        if engine.versioned and config.endswith(git.DIRTY):
             hint = "commit it: what is deployed can be found again in git; git status shows the difference"
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image, number = _image(repo, name, engine, options, current(before)), releases.following(before)
-        release = releases.make(
-            repo, name, image, plain, list(sealed), settings=engine.recorded, number=number, config=config
-        )
-        release = migrations.forward(replace(release, why=options.force), before, migrations.of(repo, image.sha))
+        schema = (repo.schema_at(image.sha) if engine.versioned else repo.schema).within(name)
+        given = {"plain": plain, "sealed": sealed, "settings": engine.recorded}
+        release = releases.make(repo, name, image, schema, **given, number=number, config=config)
+        release = migrations.forward(replace(release, why=options.force), before, migrations.of(repo, release))
         if options.rotates:  # only now: a release with a reason may run a migration that does not fit
             release = replace(release, why=f"rotation of {options.rotates}", rotates=options.rotates)
         return release
@@ -218,28 +238,47 @@ def forward(
 
 
 def _image(repo: Repo, name: str, engine: engines.Engine, options: Options, runs: Release | None) -> Image:
-    """Choose the image: the one named, else what is promoted, else what runs, else HEAD's."""
+    """Choose the images: those of the commit named, else what is promoted, else what runs, else HEAD's."""
     follows = repo.environments.by_name[name].follows
-    running = Image(runs.sha, runs.image) if runs else None
+    if not engine.versioned:
+        if options.sha or options.promote:
+            hint = f"git checkout, then inv deploy --env={name}"
+            raise errors.UsageError(f"{name} runs the working tree, not an image", hint)
+        return engine.image("", ())
     if options.promote:
         with promote.leader(repo, name) as leader:
             image = leader.image(options.sha)
-            if image != running and not options.force:
+            if (runs is None or image != runs.image) and not options.force:
                 leader.check(image)
         return image
     if not follows:
-        return engine.image(options.sha)
+        return _built(repo, engine, options.sha)
     if not options.sha:
-        if running is None:
+        if runs is None:
             raise errors.RefusedError(
                 f"nothing runs in {name}", f"inv promote --to={name} brings what {follows} runs"
             )
-        return running
-    image = engine.image(options.sha)
-    if image != running and not options.force:
+        return runs.image
+    image = _built(repo, engine, options.sha)
+    if (runs is None or image != runs.image) and not options.force:
         with promote.leader(repo, name) as leader:
             leader.check(image)
     return image
+
+
+def _built(repo: Repo, engine: engines.Engine, sha: str) -> Image:
+    return engine.image(sha, tuple(repo.schema_at(git.commit(repo.root, sha or "HEAD")).images))
+
+
+def _hooks(deploy: Deploy, when: str, state: str) -> Events[None]:
+    """Run the jobs of one moment, in the schema's order; JobError at the first that fails."""
+    for name, job in deploy.release.jobs.items():
+        if job.declared.when == when:
+            code, lines = deploy.engine.run(deploy.release, name, (), deploy.sealed)
+            if code:
+                hint = "the lines above are the end of what it printed"
+                raise errors.JobError(f"the job {name} failed with {code}; {state}", hint, lines[-LAST_LINES:])
+            yield Line(f"{name}: done")
 
 
 def _plan(
@@ -260,8 +299,12 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
                 if step is plan and deploy.plan.idle and deploy.engine.versioned:
                     break
         except BaseException as error:
+            if isinstance(error, errors.LockstepError) and error.detail:  # what a job or a service printed
+                error.detail = tuple(map(Redaction(deploy.sealed.values()).text, error.detail))
             if deploy.begun and not deploy.recorded:
                 _undo(deploy, str(error) if isinstance(error, errors.LockstepError) else type(error).__name__)
+                with suppress(errors.LockstepError):  # why the deploy failed is what matters
+                    yield from _hooks(deploy, ON_FAILURE, "")
             raise
     return deploy
 
@@ -280,5 +323,6 @@ def _undo(deploy: Deploy, why: str) -> None:
 
 def _answers(deploy: Deploy, release: Release) -> str | None:
     """Ask the proxy, if there is one, until it answers with this release alone; SmokeError after the deadline."""
-    url = deploy.engine.url(release)
-    return smokes.ask(url, release) if url else None
+    check = smokes.check(release)
+    url = deploy.engine.url(release, check.service) if check else ""
+    return smokes.ask(url, release, check) if check and url else None

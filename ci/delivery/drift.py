@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ci.delivery import engines, plan
 from ci.delivery import release as releases
-from ci.delivery.release import Image, current
+from ci.delivery.release import current
 from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import environment as environments
@@ -30,9 +30,11 @@ def _look(repo: Repo, name: str, engine: engines.Engine) -> Drift:
     release = current(engine.history())
     if release is None:
         raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
-    # HEAD is compared with the running image; only deploy and promote choose another one.
-    image = Image(release.sha, release.image)
+    # HEAD's values are compared in the running image; only deploy and promote choose another one.
+    schema = (repo.schema_at(release.sha) if engine.versioned else repo.schema).within(name)
     plain, sealed = environments.plain(repo, name), plan.sealed_lines(repo, name)
     number, settings = release.number + 1, engine.recorded
-    head = releases.make(repo, name, image, plain, list(sealed), settings=settings, number=number)
+    head = releases.make(
+        repo, name, release.image, schema, plain=plain, sealed=sealed, settings=settings, number=number
+    )
     return Drift(release.number, engine.drift(), plan.changes(repo, engine, release, head))

@@ -6,6 +6,7 @@ with the database from then on. Without it a migration only expands, and older c
 
 import ast
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,7 @@ from ci.delivery.release import Release, current
 from ci.ground import errors, git
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
-
-FOLDER = "model/migrations/versions"
+from ci.ground.services import MIGRATE
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,33 @@ class Migration:
     """One migration, by the names that the top of its file sets."""
 
     revision: str
-    before: str | None
+    before: tuple[str, ...]
     oldest: str | None
 
 
-def of(repo: Repo, commit: str) -> list[Migration]:
-    """Return a commit's migrations, the newest first; none when git does not know it."""
-    try:
-        files = git.committed(repo.root, commit, FOLDER)
-        sources = dict(git.contents(repo.root, [file.blob for file in files]))
-    except GateError:
+def of(repo: Repo, release: Release) -> list[Migration]:
+    """Return the migrations of a release's commit, or of the working tree that it runs, the newest first.
+
+    There are none when git does not know the commit, or when they are another tool's than Alembic.
+    """
+    job = release.jobs.get(MIGRATE)
+    if job is None or not job.declared.alembic:
         return []
-    named = [file for file in files if file.path.endswith(".py") and not file.path.endswith("/__init__.py")]
-    return order([parse(sources[file.blob].decode(), file.path) for file in named])
+    if release.sha.endswith(git.DIRTY):
+        paths = (repo.root / job.declared.alembic).rglob("*.py")
+        sources = {str(path.relative_to(repo.root)): path.read_text(encoding="utf-8") for path in paths}
+    else:
+        sources = _committed(repo, release.sha, job.declared.alembic)
+    return order([parse(text, path) for path, text in sources.items() if not path.endswith("/__init__.py")])
+
+
+def _committed(repo: Repo, commit: str, folder: str) -> dict[str, str]:
+    try:
+        files = [file for file in git.committed(repo.root, commit, folder) if file.path.endswith(".py")]
+        blobs = dict(git.contents(repo.root, [file.blob for file in files]))
+    except GateError:
+        return {}
+    return {file.path: blobs[file.blob].decode() for file in files}
 
 
 def forward(release: Release, before: Sequence[Release], chain: Sequence[Migration]) -> Release:
@@ -80,31 +94,35 @@ def failed(release: Release, database: Sequence[str]) -> Sequence[str]:
 def parse(source: str, path: str = "a migration") -> Migration:
     """Read one migration's file without running it; RefusedError when it does not say its revision in plain words.
 
-    Alembic writes `revision = "…"` or, since 1.13, `revision: str = "…"`.
+    Alembic writes `revision = "…"` or, since 1.13, `revision: str = "…"`; a merge follows several.
     """
     values: dict[str, Any] = {}
     for node in ast.parse(source).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         for target in targets:
-            if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
-                values[target.id] = value.value
-    if not isinstance(values.get("revision"), str) or "down_revision" not in values:
+            if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                with suppress(ValueError):  # not a literal
+                    values[target.id] = ast.literal_eval(node.value)
+    before = values.get("down_revision", 0)
+    follows = () if before is None else (before,) if isinstance(before, str) else before
+    if not isinstance(values.get("revision"), str) or not isinstance(follows, tuple | list):
         raise errors.RefusedError(
             f"{path} does not say its revision and the one before it as plain text",
-            'write them as Alembic does: revision = "…" and down_revision = "…" or None',
+            'write them as Alembic does: revision = "…" and down_revision = "…", None, or several of a merge',
         )
-    return Migration(values["revision"], values["down_revision"], values.get("oldest"))
+    return Migration(values["revision"], tuple(map(str, follows)), values.get("oldest"))
 
 
 def order(migrations: list[Migration]) -> list[Migration]:
-    """Return the migrations, the newest first, by the revision that each names as the one before it."""
-    by_revision = {migration.revision: migration for migration in migrations}
-    name: str | None = min(by_revision.keys() - {migration.before for migration in migrations}, default=None)
-    chain = []
-    while name is not None and name in by_revision:
-        chain.append(by_revision.pop(name))
-        name = chain[-1].before
+    """Return the migrations, the newest first: each before those that it follows."""
+    left = {migration.revision: migration for migration in migrations}
+    chain: list[Migration] = []
+    while left:
+        followed = {name for migration in left.values() for name in migration.before}
+        newest = min(left.keys() - followed, default=None)
+        if newest is None:  # a circle, which Alembic refuses
+            break
+        chain.append(left.pop(newest))
     return chain
 
 

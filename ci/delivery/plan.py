@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ci.delivery.engines import Engine
-from ci.delivery.release import Release, Service
+from ci.delivery.release import Job, Release, Service
 from ci.ground.git import Git
 from ci.ground.repo import Repo
+from ci.ground.services import MIGRATE
 
 SEALED_LINE = re.compile(r"(?m)^([A-Z][A-Z0-9_]*)=(.*)$")
 SHOWN_COMMITS = 10
@@ -46,6 +47,11 @@ def make(repo: Repo, engine: Engine, before: Release | None, after: Release, dri
     lines, old = changes(repo, engine, before, after), before.revision if before else ""
     if after.revision != old:
         lines.append(f"migration {old or 'none'} → {after.revision}")
+    migrate = after.jobs.get(MIGRATE)
+    if migrate and not migrate.declared.alembic and before and before.image != after.image:
+        lines.append(
+            "migration by a tool that is not Alembic: whether the running code can live with it is unknown"
+        )
     return Plan(before, after, lines, drift, repo.environments.by_name[after.environment].protected)
 
 
@@ -56,6 +62,7 @@ def changes(repo: Repo, engine: Engine, before: Release | None, after: Release) 
         *_plain(before.plain if before else {}, after.plain),
         *_sealed(repo, before, after),
         *_services(before.services if before else {}, after.services),
+        *_jobs(before.jobs if before else {}, after.jobs),
         *engine.changes(before, after),
     ]
 
@@ -73,7 +80,7 @@ def sealed_lines(repo: Repo, name: str, commit: str | None = None) -> dict[str, 
 def _image(repo: Repo, before: Release | None, after: Release) -> Iterator[str]:
     if before is None:
         yield f"image     {after.sha}"
-    elif (before.sha, before.image) != (after.sha, after.image):
+    elif before.image != after.image:
         commits = _commits(repo, before.sha, after.sha)
         yield f"image     {before.sha} → {after.sha}, {commits[0]}"
         yield from (f"          {line}" for line in commits[1:])
@@ -107,7 +114,7 @@ def _sealed(repo: Repo, before: Release | None, after: Release) -> Iterator[str]
     old, new = set(before.sealed if before else ()), set(after.sealed)
     yield from (f"sealed    + {key}" for key in sorted(new - old))
     yield from (f"sealed    - {key}" for key in sorted(old - new))
-    if before is None or before.config == after.config:
+    if before is None or before.config == after.config or repo.environments.outside_git(after.environment):
         return
     lines_before, lines_after = (sealed_lines(repo, after.environment, side.config) for side in (before, after))
     if not lines_before or not lines_after:
@@ -126,10 +133,25 @@ def _services(before: Mapping[str, Service], after: Mapping[str, Service]) -> It
         else:
             if old.replicas != new.replicas:
                 yield f"replicas  {name} {old.replicas} → {new.replicas}"
-            if old.module != new.module:
-                yield f"module    {name} {old.module} → {new.module}"
+            if old.declared != new.declared:
+                yield f"service   ~ {name}: {', '.join(_fields(old.declared, new.declared))}"
             if old.keys != new.keys:
                 yield f"keys of {name}: {_names(old.keys, new.keys)}"
+
+
+def _jobs(before: Mapping[str, Job], after: Mapping[str, Job]) -> Iterator[str]:
+    yield from (f"job       - {name}" for name in before.keys() - after.keys())
+    for name, new in after.items():
+        old = before.get(name)
+        if old is None:
+            yield f"job       + {name}"
+        elif old.declared != new.declared:
+            yield f"job       ~ {name}: {', '.join(_fields(old.declared, new.declared))}"
+
+
+def _fields(before: object, after: object) -> list[str]:
+    """Name the fields of a dataclass that differ."""
+    return [name for name, value in vars(after).items() if value != vars(before)[name]]
 
 
 def _names(before: Sequence[str], after: Sequence[str]) -> str:

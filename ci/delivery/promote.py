@@ -26,12 +26,12 @@ class Leader:
             name = self.release.environment
             hint = f"promote the newest instead; without --sha {self.follower} gets what {name} runs"
             raise errors.RefusedError(f"{name} runs {self.release.sha} by now, not {wanted}", hint)
-        return Image(self.release.sha, self.release.image)
+        return self.release.image
 
     def check(self, wanted: Image) -> None:
         """Raise RefusedError unless this image runs there, healthily and for long enough."""
         name, number = self.release.environment, self.release.number
-        if (self.release.sha, self.release.image) != (wanted.sha, wanted.id):
+        if self.release.image != wanted:
             raise self._refused(f"{name} runs {self.release.sha}, not {wanted.sha}")
         replicas = self.engine.replicas()
         if not replicas or not all(map(self.engine.healthy, replicas)):
@@ -48,11 +48,14 @@ class Leader:
 
 @contextmanager
 def leader(repo: Repo, name: str) -> Iterator[Leader]:
-    """Open the environment that `name` follows; RefusedError when nothing runs there."""
+    """Open the environment that `name` follows; RefusedError when nothing runs there, UsageError if no image."""
     follows = repo.environments.by_name[name].follows
     if follows is None:
         raise errors.UsageError(f"{name} follows no environment", f"inv deploy --env={name}")
     with engines.open(repo, follows) as engine:
+        if not engine.versioned:
+            hint = "follows in config/environments.yaml names an environment that runs images"
+            raise errors.UsageError(f"{follows}, which {name} follows, runs the working tree, not an image", hint)
         release = current(engine.history())
         if release is None:
             raise errors.RefusedError(

@@ -6,33 +6,45 @@ the plain values themselves, and the names of the bundles that the engine keeps.
 
 import getpass
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from ci.ground import errors, git
+from ci.ground import errors, git, services
 from ci.ground.repo import Repo
+from ci.ground.schema import Schema
+from ci.ground.services import MAIN
 from runtime import Secret
 
 HEALTHY, FAILED, UNFINISHED = "healthy", "failed", ""
-FORMAT = 2  # of the document that an engine keeps; 1 had the swarm's settings in the services
+FORMAT = 3  # of the document that an engine keeps; 2 had the module of a service, and one image
 
 
 @dataclass(frozen=True)
 class Image:
-    """What a release runs: the commit it was built from, and the id or digest that the engine starts."""
+    """What a release runs: the commit it was built from, and the ids or digests of its images, by name."""
 
     sha: str
-    id: str = ""
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Service:
-    """One service of a release: its module, how many replicas it has, its keys, and its bundle's name."""
+    """One service of a release: what it declares, how many replicas it has, its keys, and its bundle's name."""
 
-    module: str
+    declared: services.Service
     replicas: int
+    keys: Sequence[str]
+    bundle: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a release: what it declares, its keys, and its bundle's name."""
+
+    declared: services.Job
     keys: Sequence[str]
     bundle: str = ""
 
@@ -41,10 +53,10 @@ class Service:
 class Release:
     """One release. `plain` holds values, `sealed` only names; `when` is UTC, ISO 8601.
 
-    `sha` is the commit of the image, `config` that of the values; `settings` are what the engine recorded of its
-    own. `revision` is the one that the code was written for; `lives_with` are the revisions whose code can live
-    with the database as this release leaves it. `rotates` is the key whose value is new in it, and whose old value
-    is revoked soon.
+    `sha` is the commit of the images, which have a name each; `config` is that of the values; `settings` are what
+    the engine recorded of its own. `revision` is the one that the code was written for; `lives_with` are the
+    revisions whose code can live with the database as this release leaves it. `rotates` is the key whose value is
+    new in it, and whose old value is revoked soon.
     """
 
     environment: str
@@ -54,9 +66,10 @@ class Release:
     sealed: Sequence[str]
     who: str
     when: str
-    image: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     services: Mapping[str, Service] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     revision: str = ""
     lives_with: Sequence[str] = ()
@@ -83,17 +96,52 @@ class Release:
                 f"{release} was recorded in format {number}, this version reads format {FORMAT}",
                 older if isinstance(number, int) and number < FORMAT else newer,
             )
-        services = {name: Service(**fields) for name, fields in document.get("services", {}).items()}
-        return cls(**{**document, "services": services})
+        running = {
+            name: Service(**{**fields, "declared": services.revived(fields["declared"])})
+            for name, fields in document["services"].items()
+        }
+        jobs = {
+            name: Job(**{**fields, "declared": services.revived_job(fields["declared"])})
+            for name, fields in document["jobs"].items()
+        }
+        return cls(**{**document, "services": running, "jobs": jobs})
 
-    def plain_for(self, service: str) -> dict[str, str]:
-        """Return the plain values of the keys that name this service."""
-        return {key: self.plain[key] for key in self.services[service].keys if key in self.plain}
+    @property
+    def image(self) -> Image:
+        """What it runs."""
+        return Image(self.sha, self.images)
 
-    def bundle_for(self, service: str, sealed: Mapping[str, Secret]) -> Secret:
-        """Return the service's bundle: a JSON object of the sealed values whose keys name it."""
-        keys = [key for key in self.services[service].keys if key in sealed]
-        return Secret(json.dumps({key: sealed[key].reveal() for key in keys}))
+    def reader(self, name: str) -> Service | Job:
+        """Return the service or the job of this name."""
+        return self.jobs[name] if name in self.jobs else self.services[name]
+
+    def image_of(self, name: str) -> str:
+        """Return the id or digest of the image that a service or a job runs in."""
+        return self.images[self.reader(name).declared.image]
+
+    def bundles(self) -> dict[str, str]:
+        """Return the names of the bundles, by service or job."""
+        return {name: self.reader(name).bundle for name in (*self.services, *self.jobs)}
+
+    def plain_for(self, name: str) -> dict[str, str]:
+        """Return the plain values that a service or a job reads."""
+        return {key: self.plain[key] for key in self.reader(name).keys if key in self.plain}
+
+    def bundle_for(self, name: str, sealed: Mapping[str, Secret]) -> Secret:
+        """Return the sealed values that a service or a job reads, in the form of its entrypoint.
+
+        That is a JSON object for `entry.py`, and lines that a shell reads for `entry.sh`.
+        """
+        reader = self.reader(name)
+        values = {key: sealed[key].reveal() for key in reader.keys if key in sealed}
+        if services.python_module(reader.declared.command):
+            return Secret(json.dumps(values))
+        return Secret("".join(f"{key}={_quoted(value)}\n" for key, value in values.items()))
+
+
+def _quoted(value: str) -> str:
+    """Return a value as one word of a shell's, whatever is in it."""
+    return "'" + value.replace("'", "'\\''") + "'"
 
 
 def current(history: Sequence[Release]) -> Release | None:
@@ -110,37 +158,70 @@ def make(
     repo: Repo,
     name: str,
     image: Image,
-    plain: Mapping[str, str],
-    sealed: Sequence[str],
+    schema: Schema,
     *,
+    plain: Mapping[str, str],
+    sealed: Iterable[str],
     settings: Mapping[str, Any],
     number: int,
     config: str = "",
 ) -> Release:
-    """Return a release of the checkout, which is at `config`, and this image; the engine records `settings`."""
+    """Return a release of the checkout's values and these images.
+
+    `schema` is that of the images' commit, as far as it exists in the environment: values of other keys are left
+    out, and an absent key has its default. `settings` are what the engine records; the checkout is at `config`.
+    """
     environment = repo.environments.by_name[name]
-    services = {
+    keys = {reader: [key.name for key in schema.of(reader)] for reader in (*schema.services, *schema.jobs)}
+    bundles = {reader: f"{repo.environments.project}.{name}.{number}.{reader}" for reader in keys}
+    running = {
         service: Service(
-            module=module,
-            replicas=environment.replicas.get(service, 1),
-            keys=[key.name for key in repo.schema.of(service)],
-            bundle=bundle_name(repo, name, number, service),
+            _hosted(service, declared, schema.defaults() | dict(plain)),
+            environment.replicas.get(service, 1),
+            keys[service],
+            bundles[service],
         )
-        for service, module in repo.schema.services.items()
+        for service, declared in schema.services.items()
+    }
+    providers = {key.meta.get("provider") for key in schema.keys.values()}  # they run where somebody rotates
+    jobs = {
+        job: Job(declared, keys[job], bundles[job])
+        for job, declared in schema.jobs.items()
+        if job not in providers
     }
     return Release(
         environment=name,
         number=number,
         sha=image.sha,
-        plain=dict(plain),
-        sealed=sorted(sealed),
+        plain={**schema.defaults(), **{key: value for key, value in plain.items() if key in schema.keys}},
+        sealed=sorted(key for key in sealed if key in schema.keys),
         who=person(repo),
         when=now(),
-        image=image.id,
+        images=dict(image.ids),
         config=config or git.sha(repo.root),
-        services=services,
+        services=running,
+        jobs=jobs,
         settings=settings,
     )
+
+
+def _hosted(name: str, declared: services.Service, plain: Mapping[str, str]) -> services.Service:
+    """Return a service as a release has it: at the host of the environment, or of a value that is a URL, its host.
+
+    How its packages come to a machine is no part of it.
+    """
+    declared, public = replace(declared, setup=None), declared.public
+    if public is None or not public.host.startswith("{"):
+        return declared
+    key = public.host.strip("{}")
+    if key not in plain:
+        hint = f"public.host of {name} in config/schema.yaml names a plain key of every environment it exists in"
+        raise errors.ConfigurationError(f"{key}, the host of {name}, has no plain value", hint)
+    try:
+        host = urlsplit(plain[key]).hostname or "" if "://" in plain[key] else plain[key]
+    except ValueError:  # the host is then refused by its name
+        host = plain[key]
+    return replace(declared, public=replace(public, host=host))
 
 
 def again(repo: Repo, release: Release, number: int, why: str) -> Release:
@@ -150,14 +231,14 @@ def again(repo: Repo, release: Release, number: int, why: str) -> Release:
     )
 
 
-def tag(repo: Repo, commit: str) -> str:
+def tag(repo: Repo, commit: str, image: str = MAIN) -> str:
     """Return the name of a commit's image."""
-    return f"{repo.environments.project}:{commit[: git.SHORT]}"
+    return f"{repo.environments.project}:{version(commit, image)}"
 
 
-def bundle_name(repo: Repo, name: str, number: int, service: str) -> str:
-    """Return what the engine calls a bundle."""
-    return f"{repo.environments.project}.{name}.{number}.{service}"
+def version(commit: str, image: str = MAIN) -> str:
+    """Return what follows the colon in the name of a commit's image."""
+    return commit[: git.SHORT] if image == MAIN else f"{image}-{commit[: git.SHORT]}"
 
 
 def person(repo: Repo) -> str:

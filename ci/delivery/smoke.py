@@ -1,4 +1,4 @@
-"""The check at a deploy's end: the proxy answers with the new release; an SMS and an e-mail arrive.
+"""The check at a deploy's end: the proxy answers, as a client sees it, with the new release.
 
 It uses the standard library: the import of another client would slow down every deploy and every plan.
 """
@@ -6,114 +6,92 @@ It uses the standard library: the import of another client would slow down every
 import json
 import ssl
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
+from ci.delivery import routes
 from ci.delivery.release import Release
 from ci.ground import errors
-from runtime import Secret
 
-PATIENCE_SECONDS = 20  # without any arrival
-BACKLOG_SECONDS = 300  # while earlier messages still arrive
-IN_A_ROW = 5  # answers of the new release alone, after which the proxy is assumed to know no other
-MESSAGES: tuple[Mapping[str, str], ...] = (
-    {
-        "channel": "sms",
-        "to": "+14155550123",
-        "body": "Lockstep is up: this SMS came through api, queue and worker.",
-    },
-    {
-        "channel": "email",
-        "to": "you@lockstep.example",
-        "subject": "Lockstep is up",
-        "body": "This e-mail came through api, queue and worker.",
-    },
-)
+PATIENCE_SECONDS = 20
+IN_A_ROW = 5  # good answers, after which the proxy is assumed to know no other
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """One message that arrived, and the seconds between its request and its arrival."""
+class Check:
+    """What is asked of the proxy: a path of a service, at its host; with `version` the answer has a release."""
 
-    channel: str
-    to: str
-    seconds: float
+    service: str
+    host: str
+    path: str
+    version: bool
 
 
-def ask(url: str, release: Release) -> str:
+class _Stay(HTTPRedirectHandler):
+    """Follows no redirect: that it is answered is the answer."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return nothing, which makes the redirect an HTTPError."""
+
+
+def check(release: Release) -> Check | None:
+    """Return what is asked: the release of a service that says it, else whether the first public one answers."""
+    checks = [_check(release, route) for route in routes.public(release)]
+    return next((check for check in checks if check.version), checks[0] if checks else None)
+
+
+def ask(url: str, release: Release, check: Check) -> str:
     """Ask the proxy until it answers with this release alone; SmokeError if it does not in time."""
     begun, count, answer = time.monotonic(), 0, "nothing"
+    wanted = f"release {release.number}" if check.version else ""
     trusted = ssl.create_default_context()  # what this machine trusts, with SSL_CERT_FILE
     while time.monotonic() - begun < PATIENCE_SECONDS:
-        answer = _version(url, trusted)
-        count = count + 1 if answer == f"release {release.number}" else 0
+        answer = _answer(f"{url}{check.path}", check, trusted)
+        count = count + 1 if answer == wanted else 0
         if count == IN_A_ROW:
-            return f"release {release.number} answers at {url}"
+            return f"{wanted or check.service} answers at {url}"
         time.sleep(0.02 if count else 0.1)
     hint = f"inv logs --env={release.environment} --service=proxy"
-    raise errors.SmokeError(f"{url} does not answer with release {release.number}, but with {answer}", hint)
+    where = f"{url}{check.path}" + (f" with the host {check.host}" if check.host else "")
+    raise errors.SmokeError(f"{where} does not answer with {wanted or 'a status below 500'}, but {answer}", hint)
 
 
-def _version(url: str, trusted: ssl.SSLContext) -> str:
+def address(url: str, route: routes.Route) -> str:
+    """Return where a client finds a service, whose proxy is reached at a URL from here."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{route.host or parts.hostname}{port}", path=route.path).geturl()
+
+
+def _check(release: Release, route: routes.Route) -> Check:
+    """Return how a service is asked at a path that the proxy leads to it: its version, its health, or any."""
+
+    def public(path: str) -> bool:
+        within = path == route.path or path.startswith(f"{route.path}/")
+        return bool(path) and within and not any(f"{path}/".startswith(f"{hidden}/") for hidden in route.private)
+
+    health = release.services[route.service].declared.health
+    if public(health.version):
+        return Check(route.service, route.host, health.version, version=True)
+    path = next(filter(public, (health.alive, health.ready)), route.path or "/")
+    return Check(route.service, route.host, path, version=False)
+
+
+def _answer(url: str, check: Check, trusted: ssl.SSLContext) -> str:
+    """Return the release that answers, nothing for a status below 500 where none is wanted, else what is wrong."""
+    request = Request(url)  # noqa: S310, the engine says http or https
+    if check.host:
+        request.add_header("Host", check.host)
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted), _Stay())
     try:
-        status, answer = _json(f"{url}/version", trusted=trusted)
-        return f"release {answer['release']}" if status == HTTPStatus.OK else str(status)
-    except (OSError, HTTPException, ValueError, KeyError) as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def _json(
-    url: str, message: object = None, token: str = "", trusted: ssl.SSLContext | None = None
-) -> tuple[int, Any]:
-    """Send one request on its own connection, bypassing any HTTP proxy; return the status and the parsed JSON."""
-    request = Request(url, headers={"Content-Type": "application/json"})  # noqa: S310, the caller says http or https
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    if message is not None:
-        request.data = json.dumps(message).encode()
-    try:
-        with build_opener(ProxyHandler({}), HTTPSHandler(context=trusted)).open(request, timeout=5) as answer:
-            return answer.status, json.load(answer)
+        with opener.open(request, timeout=5) as answer:
+            return f"release {json.load(answer)['release']}" if check.version else ""
     except HTTPError as error:
-        return error.code, None
-
-
-def send(plain: Mapping[str, str], tokens: Secret) -> list[Delivery]:
-    """Send one message of each channel through the api and see it in the sandbox's inbox.
-
-    Raises SmokeError when the api refuses one or it has not arrived in time.
-    """
-    token = tokens.reveal().split(",")[0]
-    return [_send(plain, token, message) for message in MESSAGES]
-
-
-def _send(plain: Mapping[str, str], token: str, message: Mapping[str, str]) -> Delivery:
-    url = f"{plain['PUBLIC_BASE_URL']}/v1/notifications"
-    begun = heard = time.monotonic()
-    newest = None
-    try:
-        status, answer = _json(url, dict(message), token)
-        if status != HTTPStatus.ACCEPTED:
-            raise _fault(f"the api answered {status} to the {message['channel']}", "inv logs --service=api")
-        while time.monotonic() < min(heard + PATIENCE_SECONDS, begun + BACKLOG_SECONDS):
-            status, inbox = _json(f"{plain['SMS_PROVIDER_URL']}/inbox.json")
-            if status != HTTPStatus.OK:
-                raise _fault(f"the sandbox answered {status} for its inbox", "inv logs")
-            if any(sent["reference"] == answer["id"] for sent in inbox["messages"]):
-                return Delivery(message["channel"], message["to"], time.monotonic() - begun)
-            if inbox["messages"][:1] != newest:
-                heard, newest = time.monotonic(), inbox["messages"][:1]
-            time.sleep(0.05)
-    except (OSError, HTTPException, ValueError) as error:
-        raise _fault(f"the {message['channel']} could not be sent, {type(error).__name__}", "inv logs") from None
-    late = f"the {message['channel']} did not arrive within {time.monotonic() - begun:.0f} s"
-    raise _fault(late, "inv logs --service=worker")
-
-
-def _fault(message: str, command: str) -> errors.SmokeError:
-    return errors.SmokeError(message, f"the release runs and is recorded; {command} shows what it says")
+        below = error.code < HTTPStatus.INTERNAL_SERVER_ERROR and not check.version
+        return "" if below else f"with {error.code}"
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"

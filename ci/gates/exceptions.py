@@ -1,6 +1,6 @@
 """config/exceptions.yaml: findings that were looked at and accepted, each with its reason and its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -52,14 +52,14 @@ def apply(repo: Repo, rules: Sequence[Rule], findings: Findings, today: date, *,
     commit never is, for that is in the range of one pull request and not of the next.
     Raises GateError when the file cannot be read, for it might excuse what it should not.
     """
-    ids = {rule.id for rule in rules}
-    listed = [exception for exception in _read(repo) if exception["rule"] in ids]
+    gates = {_gate(rule.id) for rule in rules}
+    listed = [exception for exception in _read(repo) if _gate(exception["rule"]) in gates]
     live = [exception for exception in listed if exception["expires"] >= today]
     left = [problem for problem in findings if not any(_excuses(exception, problem) for exception in live)]
     left += [_finding(EXPIRED, exception, "is over") for exception in listed if exception["expires"] < today]
     for exception in live if whole else ():
         if not PAST.match(exception["place"]) and not any(_excuses(exception, problem) for problem in findings):
-            left.append(_finding(USELESS, exception, "excuses nothing"))
+            left.append(_finding(USELESS, exception, _nothing(repo, rules, exception)))
     return Findings(left, findings.looked)
 
 
@@ -73,6 +73,18 @@ def _read(repo: Repo) -> list[dict[str, Any]]:
     if not isinstance(document, dict) or any(documents.unnamed(document)) or not validator.validate(document):
         raise GateError(f"{PLACE} cannot be read", "each exception has rule, place, reason and expires (a date)")
     return list(document["exceptions"])
+
+
+def _gate(rule: str) -> str:
+    return rule.partition("/")[0]
+
+
+def _nothing(repo: Repo, rules: Sequence[Rule], exception: Mapping[str, Any]) -> str:
+    """Say why an exception excuses nothing, as far as it can be seen."""
+    if exception["rule"] not in {rule.id for rule in rules}:
+        return f"excuses nothing: there is no rule {exception['rule']}"
+    gone = not (repo.root / exception["place"].partition("!")[0]).exists()
+    return f"excuses nothing: {'the file does not exist' if gone else 'the gate finds nothing like it there'}"
 
 
 def _excuses(exception: dict[str, Any], problem: Finding) -> bool:

@@ -3,12 +3,14 @@
 import os
 import pwd
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 from ci.ground import errors
 
@@ -53,25 +55,22 @@ def attempt(
     cwd: Path | None = None,
     timeout: float | None = 120,
     user: str | None = None,
+    whole: bool = False,
 ) -> Result:
     """Run a program to its end and return its result, with any exit code.
 
     `env` is added to the clean environment. With `user`, root runs it as another user, and `input` must fit into a
-    pipe (4 KiB). Raises ToolMissingError when there is no such program and CommandError after `timeout`
-    seconds.
+    pipe (4 KiB). With `whole`, what it started is killed with it when it takes too long or we are interrupted.
+    Raises ToolMissingError when there is no such program and CommandError after `timeout` seconds.
     """
     words = _words(argv)
     try:
         with _stdin(input, user) as stdin:
+            options = {"env": environment(env), "cwd": cwd, **_identity(user)}
+            if whole:
+                return _whole(words, input, timeout, options)
             done = subprocess.run(  # noqa: S603, argv only
-                words,
-                **stdin,
-                env=environment(env),
-                cwd=cwd,
-                timeout=timeout,
-                capture_output=True,
-                check=False,
-                **_identity(user),
+                words, **stdin, timeout=timeout, capture_output=True, check=False, **options
             )
     except (FileNotFoundError, PermissionError):  # the latter when PATH has a folder that we cannot enter
         raise _missing(words[0]) from None
@@ -81,6 +80,22 @@ def attempt(
             f"{name} did not end within {timeout:g} s", "is the machine overloaded?"
         ) from None
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def _whole(words: Sequence[str], data: bytes, timeout: float | None, options: Mapping[str, Any]) -> Result:
+    """Run a program in a process group of its own, which is killed when it does not end in time."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(  # noqa: S603, argv only
+        words, stdin=pipe, stdout=pipe, stderr=pipe, process_group=0, **options
+    )
+    with process:
+        try:
+            stdout, stderr = process.communicate(data, timeout)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Result(process.returncode, stdout, stderr)
 
 
 def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -102,6 +117,55 @@ def interactive(argv: Sequence[str | Path], *, cwd: Path | None = None) -> int:
         return subprocess.run(words, env=environment(), cwd=cwd, check=False).returncode  # noqa: S603
     except FileNotFoundError:
         raise errors.ToolMissingError(f"{words[0]} is not installed", "set EDITOR to one that is") from None
+
+
+def attended(
+    argv: Sequence[str], *, environ: Mapping[str, str], write: Callable[[int, bytes], None] | None = None
+) -> int:
+    """Run a person's own command to its end, with all of its environment and our stdin; return its exit code.
+
+    `write` gets what it prints as it comes: 1 for stdout or 2 for stderr, and bytes, none at the end; without it
+    the command has the terminal itself. A signal's code is 128 and its number, as of a shell. Raises UsageError
+    when it cannot be started.
+    """
+    words, pipe = _words(argv), subprocess.PIPE if write else None
+    try:
+        process = subprocess.Popen(words, env=environ, stdout=pipe, stderr=pipe)  # noqa: S603, argv only
+    except FileNotFoundError:
+        raise errors.UsageError(f"there is no program {words[0]}", "is it installed, and on PATH?") from None
+    except OSError as error:
+        raise errors.UsageError(f"{words[0]} cannot be started, {error.strerror}", "try it by itself") from None
+    with process, _relayed(process):
+        streams = [(1, process.stdout), (2, process.stderr)] if write else []
+        pumps = [Thread(target=_pump, args=(stream, write, number)) for number, stream in streams]
+        for pump in pumps:
+            pump.start()
+        code = process.wait()
+        for pump in pumps:
+            pump.join()
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _relayed(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Leave it to a program how it ends: a terminal sends it SIGINT as well, and SIGTERM is passed on."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pump(stream: IO[bytes], write: Callable[[int, bytes], None], number: int) -> None:
+    """Pass on what a program prints until its end; when nobody reads it, the program is told by its own pipe."""
+    with stream, suppress(BrokenPipeError):
+        while data := stream.read1(65536):  # type: ignore[attr-defined]
+            write(number, data)
+        write(number, b"")
 
 
 class Detached(subprocess.Popen[bytes]):

@@ -39,7 +39,6 @@ _RULES: dict[str, Any] = {
                 "soak_minutes": {"type": "number", "min": 0, "check_with": finite},
                 "keep_releases": {"type": "integer", "min": 2, "max": 100},
                 "in_git": {"type": "boolean"},
-                "verify": {"type": "boolean"},
             },
         },
     },
@@ -60,8 +59,7 @@ class Environment:
 
     `settings` are those under the engine's name; the engine validates them. `in_git` says whether its sealed
     values are kept in the repository; if not, they are made on this machine and stay there.
-    `verify` says whether a deploy ends by sending messages. `keep_releases` is how many healthy releases a
-    rollback can reach.
+    `keep_releases` is how many healthy releases a rollback can reach.
     """
 
     name: str
@@ -73,7 +71,6 @@ class Environment:
     soak_minutes: float = 0
     keep_releases: int = 10
     in_git: bool = True
-    verify: bool = False
 
 
 @dataclass(frozen=True)

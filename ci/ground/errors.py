@@ -160,6 +160,12 @@ class NotRunningError(LockstepError):
     code = 45
 
 
+class JobError(LockstepError):
+    """A job of the product failed, another than the migration; the hint says what runs now."""
+
+    code = 39
+
+
 class RefusedError(LockstepError):
     """A release may not be deployed there: not promoted, not compatible, not committed."""
 

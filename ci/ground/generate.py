@@ -34,19 +34,20 @@ class Keys:
 
 
 def keys_module(schema: Schema) -> str:
-    """Return runtime/keys.py: services and rules as literals, and a class with each key's attribute and type."""
-    services, keys = "SERVICES: dict[str, str] = ", "KEYS: dict[str, dict[str, Any]] = "
-    rules = {key.name: compiled(key) for key in schema.keys.values()}
+    """Return runtime/keys.py: services, jobs and rules as literals; a class with each key's attribute and type."""
+    services, keys = "SERVICES: tuple[str, ...] = ", "KEYS: dict[str, dict[str, Any]] = "
+    rules = {key.name: compiled(key, schema) for key in schema.keys.values()}
     attributes = (f"    {key.name.lower()}: {_annotation(key)}\n" for key in schema.keys.values())
     return (
-        f"{_HEAD}{services}{_literal(schema.services, used=len(services))}\n"
+        f"{_HEAD}{services}{_literal((*schema.services, *schema.jobs), used=len(services))}\n"
         f"{keys}{_literal(rules, used=len(keys))}\n{_CLASS}{''.join(attributes)}"
     )
 
 
-def compiled(key: Key) -> dict[str, Any]:
-    """Return what a service needs to know of a key: who reads it, whether it is secret, and its rules."""
-    rules: dict[str, Any] = {"services": key.services}
+def compiled(key: Key, schema: Schema) -> dict[str, Any]:
+    """Return what a service needs to know of a key: who reads it, jobs included, and its rules."""
+    jobs = [name for name, job in schema.jobs.items() if not set(job.keys).isdisjoint(key.services)]
+    rules: dict[str, Any] = {"services": (*key.services, *jobs)}
     if key.secret:
         rules["secret"] = True
     rules |= {rule: tuple(bound) if isinstance(bound, list) else bound for rule, bound in key.rules.items()}
@@ -98,7 +99,9 @@ def _value(key: Key) -> str:
         text = " or ".join(f"`{scheme}://`" for scheme in rules["url"])
     else:
         text = ", ".join([rules["type"], *_bounds(rules)])
-    return text if key.required else f"{text}; default `{rules['default']}`"
+    if key.required:
+        return text
+    return f"{text}; optional" if rules["default"] is None else f"{text}; default `{rules['default']}`"
 
 
 def _bounds(rules: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,8 @@ from ci.ground import command
 from ci.ground.errors import GateError
 
 SHORT = 12  # characters of a SHA that name a commit in this project
-LINK, MODULE, GONE = "120000", "160000", "000000"  # modes
+DIRTY = "-dirty"  # follows them when the working tree differs
+FOLDER, LINK, MODULE, GONE = "040000", "120000", "160000", "000000"  # modes
 # No watcher of files is started, no setting changes an answer.
 _SETTINGS = {
     "color.ui": "never",
@@ -106,7 +107,7 @@ def sha(root: Path) -> str:
     if head.code:
         return "unknown"
     status = Git(root, own=True).attempt("status", "--porcelain", "--untracked-files=normal")
-    return head.stdout.decode().strip() + ("-dirty" if status.code or status.stdout else "")
+    return head.stdout.decode().strip() + (DIRTY if status.code or status.stdout else "")
 
 
 def user(root: Path) -> str:
@@ -127,9 +128,9 @@ def tracked(root: Path) -> list[Version]:
     return [Version(mode, blob, path, int(stage)) for mode, blob, stage, path in map(_entry, rows)]
 
 
-def committed(root: Path, commit: str, folder: str) -> list[Version]:
-    """Return the files of a commit below a folder."""
-    rows = _rows(Git(root)("ls-tree", "-r", "-z", "--full-tree", commit, f"{folder}/"))
+def committed(root: Path, commit: str, folder: str = "") -> list[Version]:
+    """Return the files of a commit, all of them or those below a folder; its attributes hide and change none."""
+    rows = _rows(Git(root)("ls-tree", "-r", "-z", "--full-tree", commit, *([f"{folder}/"] if folder else [])))
     return [Version(mode, blob, path) for mode, _, blob, path in map(_entry, rows)]
 
 
@@ -216,11 +217,6 @@ def blob(data: bytes, like: str) -> str:
     digest.update(b"blob %d\0" % len(data))
     digest.update(data)
     return digest.hexdigest()
-
-
-def archive(root: Path, commit: str) -> bytes:
-    """Return a commit's files as a tar."""
-    return Git(root)("archive", "--format=tar", commit)
 
 
 def differing(root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The schema of the schema: which rules a key may have, and what `meta` and a service may say.
+"""The schema of the schema: which rules a key may have, and what its `meta` may say.
 
 The rules are a closed set of Cerberus' own, and `url`: runtime/rules.py judges by them without Cerberus.
 """
@@ -13,11 +13,13 @@ from typing import Any
 
 import cerberus
 
+from ci.ground import services
+
 TYPES = {"string": str, "integer": int, "float": float, "boolean": bool}
 RULES = ("type", "allowed", "regex", "min", "max", "minlength", "maxlength", "nullable", "url", "default")
-PROVIDERS = ("generated", "manual", "postgres", "redis", "sandbox", "twilio")
+PARTS = ("services", "keys", "jobs", "images")  # of schema.yaml: mappings by name; the first two are always there
+PROVIDERS = ("generated", "manual", "postgres", "redis")
 KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def finite(field: str, value: Any, error: Callable[[str, str], None]) -> None:
@@ -61,31 +63,22 @@ _META: Mapping[str, Any] = {
     "rotate_days": {"type": "integer", "min": 1},
     "provider": {"type": "string"},
     "several": {"type": "boolean"},
+    "checked_at": {"type": "string", "empty": False},
     "same_everywhere": {"type": "boolean", "excludes": "differs_everywhere"},
     "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
 }
-_SERVICE: Mapping[str, Any] = {
-    "module": {"type": "string", "required": True, "regex": r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"},
-    "description": {"type": "string"},
-}
 _FILLED = {"token", "hex", "port", None}  # None: text alone
-_PARTS = {"meta": _META, "service": _SERVICE}
 
 
-def problems(document: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what is wrong with a mapping of services and one of keys."""
-    services, keys = document["services"].items(), document["keys"].items()
-    faults = [problem for name, fields in services for problem in _service(name, fields)]
+def problems(document: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a document that has the parts of schema.yaml."""
+    keys = document["keys"].items()
+    faults = list(services.problems(document, _differences))
     faults += [problem for name, rules in keys for problem in _shape(name, rules)]
-    return faults or [problem for name, rules in keys for problem in _sense(name, rules, document)]
-
-
-def _service(name: Any, fields: Any) -> Iterable[str]:
-    if not isinstance(name, str) or not SERVICE_NAME.fullmatch(name):
-        return [f"service {name}: a service is named in small letters, digits, - and _"]
-    if not isinstance(fields, dict):
-        return [f"service {name}: needs a mapping with a module"]
-    return _differences(f"service {name}: ", "service", fields)
+    if faults:
+        return faults
+    faults = list(services.contradictions(document))
+    return faults + [problem for name, rules in keys for problem in _sense(name, rules, document)]
 
 
 def _shape(name: Any, rules: Any) -> Iterable[str]:
@@ -101,7 +94,7 @@ def _shape(name: Any, rules: Any) -> Iterable[str]:
         return [f"{name}: type must be one of {', '.join(TYPES)}"]
     if unknown := [rule for rule in rules if rule not in (*RULES, "meta")]:
         return [f"{name}: compiled keys know only {', '.join(RULES)}; not {rule}" for rule in unknown]
-    return [*_differences(f"{name}: ", kind, rules), *_differences(f"{name}: meta ", "meta", rules["meta"])]
+    return [*_differences(f"{name}: ", _rules(kind), rules), *_differences(f"{name}: meta ", _META, rules["meta"])]
 
 
 def _sense(name: str, rules: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
@@ -115,14 +108,14 @@ def _sense(name: str, rules: Mapping[str, Any], document: Mapping[str, Any]) -> 
         if service not in document["services"]:
             yield f"{name}: meta services names {service}, which is no service"
     provider = meta.get("provider", "manual")
-    if provider not in PROVIDERS and provider not in document["keys"]:
-        yield f"{name}: meta provider is none of {', '.join(PROVIDERS)}, nor a key that names one"
+    if provider not in (*PROVIDERS, *document.get("jobs", ())):
+        yield f"{name}: meta provider is none of {', '.join(PROVIDERS)}, nor a job"
     generate = meta.get("generate", "")
     for template in generate.values() if isinstance(generate, dict) else [generate]:
         if not _is_template(template):
             yield f"{name}: meta generate takes a text, with {{token}}, {{hex}} and {{port}} and no other braces"
-    if meta.get("secret") and "default" in rules:
-        yield f"{name}: a secret cannot have a default, it would stand here in clear"
+    if meta.get("secret") and rules.get("default") is not None:
+        yield f"{name}: a secret cannot have a default but null, it would stand here in clear"
 
 
 def _is_template(text: Any) -> bool:
@@ -134,27 +127,24 @@ def _is_template(text: Any) -> bool:
 
 
 @functools.cache
-def _checker(part: str) -> cerberus.Validator:
-    """Return the validator of a service, of `meta`, or of the rules of a key of this type."""
-    if part in _PARTS:
-        return cerberus.Validator(_PARTS[part])
-    value = _VALUES[part]
-    rules = {
+def _rules(kind: str) -> Mapping[str, Any]:
+    """Return what the rules of a key of this type may be."""
+    value = _VALUES[kind]
+    return {
         "type": {},
         "meta": {},
         "nullable": {"type": "boolean"},
         "allowed": {"type": "list", "minlength": 1, "schema": value},
         "default": {**value, "nullable": True},
-        **_BOUNDS[part],
+        **_BOUNDS[kind],
     }
-    return cerberus.Validator(rules)
 
 
-def _differences(start: str, part: str, actual: Mapping[str, Any]) -> Iterator[str]:
+def _differences(start: str, rules: Mapping[str, Any], actual: Mapping[str, Any]) -> Iterator[str]:
     if unnamed := [name for name in actual if not isinstance(name, str)]:
         yield from (f"{start}{name}: unknown field" for name in unnamed)
         return
-    checker = _checker(part)
+    checker = cerberus.Validator(rules)
     checker.validate(actual, normalize=False)
     for field, errors in checker.errors.items():
         yield f"{start}{field}: {'; '.join(_words(errors))}"

@@ -1,4 +1,4 @@
-"""Processes of `local`, found in the process table by what their command line runs and in which folder."""
+"""Processes of this machine, found in the process table by their command line."""
 
 import signal
 import time
@@ -9,27 +9,22 @@ from pathlib import Path
 import psutil
 
 
-def of(folder: Path, module: str) -> list[psutil.Process]:
-    """Return the live processes that run `python -m MODULE` in this folder."""
+def of(folder: Path) -> list[psutil.Process]:
+    """Return the live processes whose tag is of this folder, FOLDER#RELEASE, without those that these started."""
+    tag = f"{folder.resolve()}#"
     running = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status", "create_time"]):
+    for process in psutil.process_iter(["cmdline", "ppid", "status", "create_time"]):
         info = process.info
-        runs = module in (info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE
-        if runs and info["cwd"] == str(folder.resolve()):
+        if info["status"] != psutil.STATUS_ZOMBIE and word(process, "--tag").startswith(tag):
             running.append(process)
-    return running
+    pids = {process.pid for process in running}
+    return [process for process in running if process.info["ppid"] not in pids]
 
 
-def service(process: psutil.Process) -> str:
-    """Return the service that a process is, by its command line; the sandbox names none."""
-    words = process.info["cmdline"]
-    return str(words[words.index("-") + 1]) if "-" in words else "sandbox"
-
-
-def release(process: psutil.Process) -> int:
-    """Return the release that a process is of; the sandbox is of none, 0."""
-    words = process.info["cmdline"]
-    return int(words[words.index("--release") + 1]) if "--release" in words else 0
+def word(process: psutil.Process, option: str) -> str:
+    """Return what follows an option in the command line of a process; empty without it."""
+    words = process.info["cmdline"] or []
+    return str(words[words.index(option) + 1]) if option in words[:-1] else ""
 
 
 def alive(process: psutil.Process) -> bool:
@@ -59,14 +54,32 @@ def listening(port: int) -> psutil.Process | None:
 
 
 def end(processes: Sequence[psutil.Process], grace: float, request: signal.Signals = signal.SIGTERM) -> None:
-    """Ask processes to end, and after `grace` seconds kill them (SIGKILL); return when they have ended."""
-    for number, patience in ((request, grace), (signal.SIGKILL, 5)):
-        for process in filter(alive, processes):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        deadline = time.monotonic() + patience
-        while any(map(alive, processes)) and time.monotonic() < deadline:
-            time.sleep(0.02)
+    """Ask processes to end, and then what they started and left; return when all have ended.
+
+    After `grace` seconds those that still run are killed.
+    """
+    deadline = time.monotonic() + grace
+    started = [child for process in processes for child in _children(process)]
+    _signal(processes, request, deadline)
+    orphans = [child for child in started if alive(child)] if not any(map(alive, processes)) else []
+    _signal(orphans, signal.SIGTERM, deadline)  # such as of a shell, which does not pass on what it is asked
+    left = [process for process in processes if alive(process)]
+    started += [child for process in left for child in _children(process)]
+    _signal([*left, *started], signal.SIGKILL, time.monotonic() + 5)
     for process in processes:
         with suppress(psutil.Error):
             process.wait(0)  # a child of ours would stay a zombie, which Postgres takes for a live one
+
+
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals, deadline: float) -> None:
+    for process in filter(alive, processes):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    while any(map(alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return process.children(recursive=True)
+    return []

@@ -1,43 +1,86 @@
-"""The product's own Python: an environment of the packages that its lock files pin, apart from that of ci/."""
+"""The product's own packages on this machine, apart from those of ci/: what `setup` in schema.yaml says."""
 
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from ci.ground import command, errors, events, files
 from ci.ground.events import Events
 from ci.ground.repo import Repo
+from ci.ground.services import Setup
 
-LOCKS = ("requirements/services.txt", "requirements/local.txt")
 FETCHING = ("UV_CACHE", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX", "UV_FIND_LINKS", "UV_INDEX", "UV_KEYRING")
 INSTALL_SECONDS = 900
+LAST_LINES = 10
 
 
-def python(repo: Repo) -> Events[Path]:
-    """Return the interpreter of the product's environment, and make the environment unless it exists.
+def environment(repo: Repo, setup: Setup) -> Events[dict[str, str]]:
+    """Install a product's packages unless they are here, and return the variables by which its programs find them.
+
+    Raises ConfigurationError when a file of the setup does not exist, and PackagesError when it fails.
+    """
+    missing = [name for name in (*setup.python, *setup.watch) if not (repo.root / name).is_file()]
+    if missing:
+        raise errors.ConfigurationError(
+            f"the product's setup names {', '.join(missing)}, which is not there",
+            "fix setup in config/schema.yaml",
+        )
+    variables = {}
+    if setup.python:
+        folder = yield from _virtual(repo, [repo.root / name for name in setup.python])
+        path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
+        variables = {"VIRTUAL_ENV": str(folder), "PATH": path}
+    if setup.run:
+        yield from _run(repo, setup, variables)
+    return variables
+
+
+def _run(repo: Repo, setup: Setup, variables: Mapping[str, str]) -> Events[None]:
+    """Run the commands of a setup, unless they ran for files that are the same; two processes take turns."""
+    state = hashlib.sha256(repr(setup).encode())
+    for name in setup.watch:
+        state.update((repo.root / name).read_bytes())
+    stamp = repo.state / "setup" / hashlib.sha256(repr(setup.run).encode()).hexdigest()[:16]
+    repo.state.mkdir(mode=0o700, exist_ok=True)
+    with files.turn(stamp.parent / "lock"):
+        if setup.watch and stamp.exists() and stamp.read_text() == state.hexdigest():
+            return
+        for words in setup.run:
+            yield from events.step("install", shlex.join(words), partial(_command, repo, words, variables))
+        files.replace(stamp, state.hexdigest())
+
+
+def _command(repo: Repo, words: Sequence[str], variables: Mapping[str, str]) -> None:
+    program = shutil.which(words[0], path=variables.get("PATH")) or words[0]
+    result = command.attempt([program, *words[1:]], env=variables, cwd=repo.root, timeout=INSTALL_SECONDS)
+    if result.code:
+        raise errors.PackagesError(
+            f"{shlex.join(words)} failed with {result.code}",
+            "the lines above are its own words; setup in config/schema.yaml names it",
+            (result.stdout + result.stderr).decode(errors="replace").splitlines()[-LAST_LINES:],
+        )
+
+
+def _virtual(repo: Repo, locks: Sequence[Path]) -> Events[Path]:
+    """Return a virtual environment of what lock files pin, and make it unless it exists.
 
     There is one for each state of the lock files and each Python. It appears whole or not at all: two processes
-    take turns, and an interrupted one is made again. Raises ConfigurationError without a lock file, and
-    PackagesError when the packages cannot be installed.
+    take turns, and an interrupted one is made again.
     """
-    locks = [path for path in (repo.root / name for name in LOCKS) if path.exists()]
-    if not locks:
-        hint = f"{LOCKS[0]} is the lock file of the product's packages, with a hash for each"
-        raise errors.ConfigurationError("the product has no lock file", hint)
     folder = repo.state / "python" / _name(locks)
-    interpreter = folder / "bin/python"
-    if not interpreter.exists():
+    if not (folder / "bin/python").exists():
         work = partial(_make_once, repo, locks, folder)
         yield from events.step("install", "the packages of the product", work)
     os.utime(folder)  # the one before this is kept for what still runs in it
-    return interpreter
+    return folder
 
 
 def _name(locks: Sequence[Path]) -> str:
@@ -69,11 +112,20 @@ def _make_once(repo: Repo, locks: Sequence[Path], folder: Path) -> str | None:
 def _make(repo: Repo, locks: Sequence[Path], part: Path) -> None:
     """Make the environment; the network is used only for packages that are not in the cache."""
     _uv(repo, ["venv", "--relocatable", "--no-project", "--allow-existing", "--python", sys.executable, part])
-    sync = ["pip", "sync", "--require-hashes", "--allow-empty-requirements", "--python", f"{part}/bin/python"]
+    python, named = ("--python", f"{part}/bin/python"), map(str, locks)
+    words = ["pip", "sync", "--require-hashes", "--allow-empty-requirements", *python, *named]
+    if not all(map(_hashed, locks)):  # then they need not name every package either
+        words = ["pip", "install", *python, *(f"--requirement={lock}" for lock in locks)]
     try:
-        _uv(repo, [*sync, "--offline", *locks])
+        _uv(repo, [*words, "--offline"])
     except errors.PackagesError:
-        _uv(repo, [*sync, *locks])
+        _uv(repo, words)
+
+
+def _hashed(lock: Path) -> bool:
+    """Whether a lock file has hashes, or nothing that could have one."""
+    lines = [line.strip() for line in lock.read_text(encoding="utf-8").splitlines()]
+    return "--hash=" in "".join(lines) or not any(line and not line.startswith("#") for line in lines)
 
 
 def _uv(repo: Repo, words: Iterable[str | Path]) -> None:
@@ -86,8 +138,8 @@ def _uv(repo: Repo, words: Iterable[str | Path]) -> None:
     if result.code:
         raise errors.PackagesError(
             "the packages of the product cannot be installed",
-            f"the lines above are uv's own words; {LOCKS[0]} names the packages",
-            result.stderr.decode(errors="replace").splitlines()[-10:],
+            "the lines above are uv's own words; setup in config/schema.yaml names the lock files",
+            result.stderr.decode(errors="replace").splitlines()[-LAST_LINES:],
         )
 
 

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ci.ground import environments, errors, schema
+from ci.ground.git import Git
+from ci.ground.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -14,13 +16,28 @@ class Repo:
     root: Path
 
     @cached_property
-    def schema(self) -> schema.Schema:
+    def schema(self) -> Schema:
         """The checkout's schema; ConfigurationError names everything that is wrong with it."""
         try:
             return schema.read(self.root / "config/schema.yaml")
         except schema.SchemaError as error:
             hint = "fix config/schema.yaml; its first lines say what it may hold"
             raise errors.ConfigurationError("the schema is wrong", hint, error.problems) from None
+
+    def schema_at(self, commit: str) -> Schema:
+        """Return a commit's schema; RefusedError when this clone has none, ConfigurationError for its faults."""
+        name = "config/schema.yaml"
+        shown = Git(self.root).attempt("show", f"{commit}:{name}")
+        if shown.code:
+            hint = "git fetch; an older one than Lockstep's own is built anew from a later commit"
+            raise errors.RefusedError(f"this clone has no {name} of commit {commit}", hint)
+        if shown.stdout == (self.root / name).read_bytes():
+            return self.schema
+        try:
+            return schema.parse(shown.stdout)
+        except schema.SchemaError as error:
+            hint = "deploy the image of a later commit"
+            raise errors.ConfigurationError(f"the schema of {commit} is wrong", hint, error.problems) from None
 
     @cached_property
     def environments(self) -> environments.Environments:

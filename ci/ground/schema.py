@@ -1,22 +1,39 @@
-"""The schema: every key, its Cerberus rules and its `meta`; ci/ground/metaschema.py says what these may be."""
+"""The schema: every key with its Cerberus rules and its `meta`, and what the product declares beside them.
+
+ci/ground/metaschema.py says what a key may say, ci/ground/services.py what else there is.
+"""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import cerberus
 import yaml
 from cerberus.errors import ErrorDefinition
 
-from ci.ground import documents, metaschema
+from ci.ground import documents, metaschema, services
 from ci.ground.metaschema import KEY_NAME, PROVIDERS, TYPES
+from ci.ground.services import Image, Job, Service, Setup
+from runtime import rules
 from runtime.rules import explain
 
-__all__ = ["KEY_NAME", "PATH", "PROVIDERS", "TYPES", "Key", "Schema", "SchemaError", "Validator", "build", "read"]
+__all__ = [
+    "KEY_NAME",
+    "PATH",
+    "PROVIDERS",
+    "TYPES",
+    "Key",
+    "Schema",
+    "SchemaError",
+    "Validator",
+    "build",
+    "parse",
+    "read",
+]
 
 PATH = Path(__file__).parents[2] / "config/schema.yaml"
 BAD_URL = ErrorDefinition(0x100, "url")  # Cerberus leaves the codes from 0x100 to its users
@@ -79,6 +96,12 @@ class Key:
         """Whether a value must be set."""
         return "default" not in self.rules
 
+    @property
+    def default(self) -> str | None:
+        """The default as the text of an environment variable; None without one."""
+        value = self.rules.get("default")
+        return None if value is None else rules.text(value)
+
     def generator(self, environment: str) -> str | None:
         """Return the template that `inv init` and a first local deploy fill in, if this key has one."""
         template = self.meta.get("generate")
@@ -124,36 +147,76 @@ class Key:
 
 @dataclass(frozen=True)
 class Schema:
-    """Every key by name, in the file's order, and every service with the module that it runs."""
+    """Every key, service, job and image by name, in the file's order, and how packages are set up.
+
+    `settings` are the product's modules that may read the environment by themselves, by their places.
+    """
 
     keys: Mapping[str, Key]
-    services: Mapping[str, str]
+    services: Mapping[str, Service]
+    jobs: Mapping[str, Job]
+    images: Mapping[str, Image]
+    setup: Setup
+    settings: tuple[str, ...] = ()
 
-    def of(self, service: str) -> list[Key]:
-        """Return the keys that name this service."""
-        return [key for key in self.keys.values() if service in key.services]
+    def of(self, reader: str) -> list[Key]:
+        """Return the keys that a service reads, or a job with the keys of services."""
+        services = self.jobs[reader].keys if reader in self.jobs else (reader,)
+        return [key for key in self.keys.values() if not set(services).isdisjoint(key.services)]
 
     def secrets(self) -> list[Key]:
         """Return the keys whose values are sealed."""
         return [key for key in self.keys.values() if key.secret]
 
+    def defaults(self) -> dict[str, str]:
+        """Return the defaults, as the texts of environment variables, by key."""
+        return {key.name: key.default for key in self.keys.values() if key.default is not None}
+
+    def within(self, environment: str) -> Self:
+        """Return the part that exists in an environment: services, jobs, and the keys that they read."""
+        services = {name: about for name, about in self.services.items() if _exists(about, environment)}
+        jobs = {
+            name: about
+            for name, about in self.jobs.items()
+            if _exists(about, environment) and all(reader in services for reader in about.keys)
+        }
+        keys = {name: key for name, key in self.keys.items() if not services.keys().isdisjoint(key.services)}
+        return replace(self, keys=keys, services=services, jobs=jobs)
+
+    def setup_of(self, reader: str) -> Setup:
+        """Return how the packages of a service or a job are set up, also of one that only a release still has."""
+        service = self.services.get(self.jobs[reader].keys[0] if reader in self.jobs else reader)
+        return (service and service.setup) or self.setup
+
+
+def _exists(about: Service | Job, environment: str) -> bool:
+    return not about.environments or environment in about.environments
+
 
 def read(path: Path = PATH) -> Schema:
     """Read a schema and check all of it, with `meta`; a SchemaError names every problem."""
     try:
-        document = documents.load(path.read_bytes())
+        return parse(path.read_bytes(), path.name)
     except OSError as error:
         raise SchemaError([f"{path.name} cannot be read: {error.strerror}"]) from None
+
+
+def parse(data: bytes, name: str = PATH.name) -> Schema:
+    """Return the schema that a file holds; a SchemaError names every problem."""
+    try:
+        document = documents.load(data)
     except yaml.YAMLError:
-        raise SchemaError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
-    shape = isinstance(document, dict) and document.keys() == {"services", "keys"}
-    if not shape or not all(isinstance(part, dict) for part in document.values()):
-        raise SchemaError([f"{path.name} must hold two mappings, services and keys, and nothing else"])
+        raise SchemaError([f"{name} cannot be read as YAML (aliases are not followed)"]) from None
+    known = (*metaschema.PARTS, "setup", "settings")
+    if not isinstance(document, dict) or not {"services", "keys"} <= document.keys() <= set(known):
+        raise SchemaError([f"{name} must hold services and keys, may hold {', '.join(known[2:])}, nothing else"])
     return build(document)
 
 
-def build(document: Mapping[str, Mapping[str, Any]]) -> Schema:
-    """Make the schema of a mapping of services and one of keys; a SchemaError names every problem."""
+def build(document: Mapping[str, Any]) -> Schema:
+    """Make the schema of a document; a SchemaError names every problem."""
+    if wrong := [name for name, part in document.items() if name != "settings" and not isinstance(part, dict)]:
+        raise SchemaError([f"{', '.join(wrong)} must be mappings"])
     if problems := metaschema.problems(document):
         raise SchemaError(problems)
     keys = [
@@ -163,5 +226,5 @@ def build(document: Mapping[str, Mapping[str, Any]]) -> Schema:
     defaults = ((key, key.breach(key.rules["default"])) for key in keys if "default" in key.rules)
     if problems := [f"{key.name}: the default {breach}" for key, breach in defaults if breach]:
         raise SchemaError(problems)
-    modules = {name: service["module"] for name, service in document["services"].items()}
-    return Schema({key.name: key for key in keys}, modules)
+    declared = services.read(document)
+    return Schema({key.name: key for key in keys}, **vars(declared))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ci.delivery import confirm as confirms
 from ci.delivery import deploy as deploys
-from ci.delivery import engines, smoke
+from ci.delivery import engines
 from ci.delivery import release as releases
 from ci.ground import errors, events
 from ci.ground.environments import Environment
@@ -15,6 +15,7 @@ from ci.ground.events import Events, Line
 from ci.ground.git import Git
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
+from ci.ground.services import VERIFY
 from ci.rotation import providers
 from ci.rotation import state as states
 from ci.rotation.state import NEW, OLD
@@ -84,11 +85,12 @@ def deploy(rotation: Rotation) -> Events[str]:
 
 
 def confirm(rotation: Rotation) -> str:
-    """See every replica of every service with the key run the new release, and a message go through."""
-    text = _confirmed(rotation)
-    if rotation.about.verify:
-        opened = environment.opened(rotation.repo, rotation.about.name)
-        text += f", {len(smoke.send(opened.plain, opened.sealed['API_TOKENS']))} messages arrived"
+    """See every replica of every service with the key run the new release, and the product say that it works."""
+    text, release = _confirmed(rotation), _current(rotation)
+    if VERIFY in release.jobs:
+        sealed = environment.sealed(rotation.repo, rotation.about.name)
+        said = deploys.verified(rotation.engine, release, sealed)
+        text += f", {said[-1] if said else f'the job {VERIFY} says that it works'}"
     return text
 
 
@@ -130,7 +132,7 @@ LEAKED: tuple[Step, ...] = (stage, probe, revoke, verify, seal, deploy, confirm,
 
 def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
     """Rotate one key of an environment, or continue the rotation that is under way."""
-    provider = providers.of(providers.named(repo, name, key))
+    provider = yield from providers.of(repo, providers.named(repo, name, key))
     with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
         if state is None:
@@ -150,7 +152,7 @@ def run(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
 
 def abort(repo: Repo, name: str, key: str, options: Options) -> Events[None]:
     """Go back to the old value; RotationError once that is revoked, or when nothing is under way."""
-    provider = providers.of(providers.named(repo, name, key))
+    provider = yield from providers.of(repo, providers.named(repo, name, key))
     with states.alone(repo, name), engines.open(repo, name) as engine:
         state = states.read(repo, name, key)
         if state is None:
@@ -206,7 +208,8 @@ def _rotation(
 ) -> Rotation:
     kept = states.held(repo, state)
     old = kept[OLD] if kept else _old(repo, state.environment, state.key)
-    plain, key = environment.plain(repo, state.environment), repo.schema.keys[state.key]
+    plain = repo.schema.defaults() | environment.plain(repo, state.environment)
+    key = repo.schema.keys[state.key]
     job = providers.Job(state.environment, key, plain, old, state.tag, state.leaked, options.yes)
     return Rotation(repo, options, state, provider, job, engine, kept.get(NEW, Secret("")))
 

@@ -1,6 +1,5 @@
 """A value in every form in which it may occur, and the search for it. The value is never shown."""
 
-import base64
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 
 from ci.gates.leaks import archives
 from ci.gates.leaks.feed import Source
-from ci.ground import dotenv, errors
+from ci.ground import errors
+from ci.ground.redaction import in_base64
 from ci.ground.repo import Repo
 from ci.sealing import ciphertext, identity
 from runtime import Secret
@@ -26,7 +26,7 @@ class Sought:
 
     def __init__(self, value: str) -> None:
         self._escaped = re.compile(b"".join(map(_escaped, value)))
-        self._base64 = frozenset(_in_base64(value.encode()))
+        self._base64 = frozenset(in_base64(value.encode()))
         self._wide = (value.encode("utf-16-le"), value.encode("utf-16-be"))
 
     def within(self, data: bytes | str) -> bool:
@@ -102,10 +102,8 @@ class Vault:
         if not readers:
             hint = "let somebody run it whom inv recipients.list shows for it"
             raise errors.WrongIdentityError(f"no identity at hand opens {name}", hint)
-        text = ciphertext.opened(self._repo, name, data, self._own[readers[0]]).reveal()
-        values, _ = dotenv.parse(text.encode())
-        keys = [key for key, value in values.items() if self._sought.within(value)]
-        return keys or (["no key"] if self._sought.within(text) else [])
+        values, _ = ciphertext.opened(self._repo, name, data, self._own[readers[0]])
+        return [key for key, value in values.items() if self._sought.within(value)]
 
 
 def _identities(repo: Repo) -> Iterator[tuple[str, Secret]]:
@@ -133,12 +131,3 @@ def _escaped(character: str) -> bytes:
     after = _ASIDE.get(character, raw)
     forms = [raw, rb"\\+" + after, f"(?i:{percent}|{unicode})".encode(), *([rb"\+"] if character == " " else [])]
     return b"(?:" + b"|".join(forms) + b")"
-
-
-def _in_base64(raw: bytes) -> Iterator[bytes]:
-    """Yield the part of the value's base64 that does not depend on its context, in both alphabets."""
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + raw)
-        part = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        yield part
-        yield part.translate(bytes.maketrans(b"+/", b"-_"))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ci.delivery.release import now, person
-from ci.ground import dotenv, errors, files
+from ci.ground import errors, files
 from ci.ground.repo import Repo
 from ci.sealing import edit, identity, sops
 from runtime import Secret
@@ -93,7 +93,7 @@ def held(repo: Repo, state: State) -> dict[str, Secret]:
     if not path.exists():
         return {}
     text = sops.call(repo, sops.decrypt(path), identity=identity.at_hand(repo, state.environment))
-    return {name: Secret(value) for name, value in dotenv.parse(text.encode())[0].items()}
+    return {name: Secret(value) for name, value in sops.values(text)[0].items()}
 
 
 def end(repo: Repo, state: State) -> None:

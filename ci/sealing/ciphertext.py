@@ -8,12 +8,14 @@ from pathlib import Path
 
 from ci.ground import errors
 from ci.ground.repo import Repo
+from ci.ground.schema import KEY_NAME
 from ci.sealing import recipients, sops
 from runtime import Secret
 
 _METADATA = re.compile(
     r"sops_(?:age__list_\d+__map_(?:enc|recipient)|lastmodified|mac|version|unencrypted_suffix)"
 )
+_KEY = re.compile(rf"(?m)^({KEY_NAME.pattern})=")
 _READER = re.compile(r"(?m)^sops_age__list_\d+__map_recipient=(.*)$")
 
 
@@ -22,8 +24,13 @@ def readers(data: bytes) -> list[str]:
     return _READER.findall(data.decode(errors="replace"))
 
 
-def opened(repo: Repo, name: str, data: bytes, own: Secret) -> Secret:
-    """Return the lines of a sealed file.
+def keys(data: bytes) -> list[str]:
+    """Return the keys of a sealed file, which are in clear."""
+    return _KEY.findall(data.decode(errors="replace"))
+
+
+def opened(repo: Repo, name: str, data: bytes, own: Secret) -> tuple[dict[str, str], list[str]]:
+    """Return the values of a sealed file by key, and what is wrong with them.
 
     Metadata that sops may follow somewhere else, such as the address of a key service, is refused before sops
     sees it: the file can be a stranger's.
@@ -34,7 +41,7 @@ def opened(repo: Repo, name: str, data: bytes, own: Secret) -> Secret:
             raise errors.TamperedError(
                 f"{name} has metadata that does not belong there", "nox -s secrets says which"
             )
-    return Secret(sops.call(repo, sops.decrypt_stdin(name), identity=own, text=data.decode(errors="replace")))
+    return sops.values(sops.call(repo, sops.decrypt_stdin(name), identity=own, text=data.decode(errors="replace")))
 
 
 def updated(repo: Repo, name: str, data: bytes, values: Mapping[str, str | None], own: Secret) -> bytes:
@@ -61,13 +68,15 @@ def synced(repo: Repo, environment: str, data: bytes, rules: recipients.Rules, o
         return _checked(repo, environment, file.read_bytes(), rules, own)
 
 
-def resealed(repo: Repo, environment: str, text: Secret, rules: recipients.Rules, own: Secret) -> bytes:
-    """Return lines sealed with a new data key for the rule's recipients, which `own` must be among."""
+def resealed(
+    repo: Repo, environment: str, values: Mapping[str, str], rules: recipients.Rules, own: Secret
+) -> bytes:
+    """Return values sealed with a new data key for the rule's recipients, which `own` must be among."""
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         config = Path(folder) / ".sops.yaml"
         config.write_text(recipients.rules(rules), encoding="utf-8")
         arguments = sops.encrypt(config, f"secrets/{environment}.enc.env")
-        data = sops.call(repo, arguments, text=text.reveal(), cwd=Path(folder)).encode()
+        data = sops.call(repo, arguments, text=json.dumps(values), cwd=Path(folder)).encode()
     return _checked(repo, environment, data, rules, own)
 
 

@@ -1,5 +1,6 @@
 """Changes of one environment's sealed values. Each ends with the file changed whole, or as it was."""
 
+import json
 import os
 import shlex
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ci.ground import command, dotenv, errors, files
 from ci.ground.repo import Repo
-from ci.sealing import change, ciphertext, environment, exposed, identity, sops, unset
+from ci.sealing import change, ciphertext, environment, exposed, identity, own, sops, unset
 from runtime.loader import near
 
 # What keeps well-known editors from writing what they edit anywhere but into the file itself.
@@ -18,6 +19,11 @@ QUIET = {
     "vim": ["-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile"],
     "nvim": ["-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile"],
 }
+HEAD = f"""\
+# One KEY=value a line, without quotes. A value of several lines is written {dotenv.QUOTED}
+# So is one that begins or ends with a blank or a quote, or holds a tab or a backslash before an n.
+"""
+LINES = f"one KEY=value a line; what such a line cannot hold is written {dotenv.QUOTED}"
 
 
 def encrypt(repo: Repo, name: str, text: str) -> list[str]:
@@ -26,32 +32,31 @@ def encrypt(repo: Repo, name: str, text: str) -> list[str]:
     Every value is checked first. The file gets a new data key, so every line of it changes.
     """
     environment.known(repo, name)
-    values, problems = dotenv.parse(text.encode(errors="surrogateescape"))
+    values, problems = dotenv.parse_secrets(text.encode(errors="surrogateescape"))
     if problems:
         raise errors.DirtyValueError(
-            "what came in is no clean env file, nothing was sealed",
-            "one KEY=value a line; no quotes, blanks or export around it",
-            [str(problem) for problem in problems],
+            "what came in is no clean env file, nothing was sealed", LINES, [str(problem) for problem in problems]
         )
     if not values:
         raise errors.DirtyValueError("nothing came in, nothing was sealed", "give KEY=value lines on stdin")
     for key, value in values.items():
         check(repo, name, key, value)
     with change.alone(repo):
+        own.ready(repo, name)
         settled = _settled(repo, name, dict.fromkeys(repo.schema.keys) | values)
         change.apply(repo, {**settled, repo.sealed(name): seal(repo, name, values).encode()})
     return list(values)
 
 
-def seal(repo: Repo, name: str, values: Mapping[str, str], vault: Path | None = None) -> str:
+def seal(repo: Repo, name: str, values: Mapping[str, str]) -> str:
     """Return the ciphertext of a whole file for the recipients of the environment's rule; writes nothing."""
-    vault = vault or repo.vault(name)
+    vault = repo.vault(name)
     rules = vault / ".sops.yaml"
     relative = f"secrets/{name}.enc.env"
     if not rules.exists():
         raise errors.NotSealedError(f"{rules} is not there", "inv init makes it")
     try:
-        return sops.call(repo, sops.encrypt(rules, relative), text=dotenv.render(values), cwd=vault)
+        return sops.call(repo, sops.encrypt(rules, relative), text=json.dumps(values), cwd=vault)
     except errors.NotSealedError:
         raise errors.NotSealedError(f"no usable rule for {relative} in .sops.yaml", "inv init makes one") from None
 
@@ -61,7 +66,22 @@ def put(repo: Repo, name: str, key: str, value: str) -> None:
     environment.known(repo, name)
     check(repo, name, key, value)
     with change.alone(repo):
+        own.ready(repo, name)
         change.apply(repo, changed(repo, name, {key: value}))
+
+
+def drop(repo: Repo, name: str, key: str) -> None:
+    """Remove one value that may be absent; the other lines of the file stay as they are."""
+    environment.known(repo, name)
+    rules = repo.schema.keys.get(key)
+    if rules and rules.secret and rules.required:
+        hint = f"inv set --env={name} --key={key} replaces it; nullable: true and default: null make it optional"
+        raise errors.BadValueError(f"{key} is required", hint)
+    with change.alone(repo):
+        if key not in environment.sealed(repo, name):
+            hint = f"inv parity --env={name} shows which keys have one"
+            raise errors.BadValueError(f"{key} has no sealed value in {name}", hint)
+        change.apply(repo, changed(repo, name, {key: None}))
 
 
 def editor(environ: Mapping[str, str] = os.environ) -> str:
@@ -83,13 +103,13 @@ def _edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
     before = {key: value.reveal() for key, value in environment.sealed(repo, name).items()}
     with _memory() as folder:
         file = folder / f"{name}.env"
-        files.create(file, dotenv.render(before).encode())
+        files.create(file, (HEAD + dotenv.render(before)).encode())
         _run_editor(editor, file)
-        after, problems = dotenv.parse(file.read_bytes())
+        after, problems = dotenv.parse_secrets(file.read_bytes())
     if problems:
         raise errors.DirtyValueError(
             "the edited text is no clean env file, the sealed file is as it was",
-            "edit again; one KEY=value a line, no quotes, blanks or export around it",
+            f"edit again; {LINES}",
             [str(problem) for problem in problems],
         )
     new = {key: value for key, value in after.items() if before.get(key) != value}
@@ -102,7 +122,7 @@ def _edit(repo: Repo, name: str, editor: str) -> tuple[list[str], list[str]]:
 
 
 def check(repo: Repo, name: str, key: str, value: str) -> None:
-    """Raise unless `key` is a secret of the schema, and the value is clean and fits it; no message holds it."""
+    """Raise unless `key` is a secret of the schema, and the value can be one and fits it; no message holds it."""
     rules = repo.schema.keys.get(key)
     if rules is None:
         meant = near(key.upper(), repo.schema.keys)
@@ -110,8 +130,9 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
         raise errors.BadValueError(f"no key {key} in the schema", hint)
     if not rules.secret:
         raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
-    if fault := dotenv.dirt(value):
-        raise errors.DirtyValueError(f"the value of {key} {fault}", "give the bare value, with nothing around it")
+    if fault := dotenv.unfit(value):
+        hint = f"give a text of at most {dotenv.LONGEST:,} bytes; encode any other, for example with base64"
+        raise errors.DirtyValueError(f"the value of {key} {fault}", hint)
     if fault := rules.problem(value):
         raise errors.BadValueError(f"the value of {key} {fault}", f"a good one looks like {rules.meta['example']}")
 
@@ -123,8 +144,8 @@ def changed(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.F
         return {
             path: seal(repo, name, {key: value for key, value in values.items() if value is not None}).encode()
         }
-    own = identity.at_hand(repo, name)
-    return {**settled, path: ciphertext.updated(repo, path.name, path.read_bytes(), values, own)}
+    opener = identity.at_hand(repo, name)
+    return {**settled, path: ciphertext.updated(repo, path.name, path.read_bytes(), values, opener)}
 
 
 def _settled(repo: Repo, name: str, values: Mapping[str, str | None]) -> change.Files:

@@ -1,6 +1,6 @@
 """One environment, opened in memory: its plain and its sealed values, checked against the schema."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,24 +31,40 @@ def known(repo: Repo, name: str) -> None:
 def plain(repo: Repo, name: str) -> dict[str, str]:
     """Return an environment's plain values; ConfigurationError lists every line that is wrong."""
     path = repo.plain(name)
-    return _lines(path, _read(path))
+    values, faults = dotenv.parse(_read(path))
+    if faults:
+        hint = "one KEY=value a line, LF at its end; no quotes, blanks or export around it"
+        raise errors.ConfigurationError(f"{path.name} cannot be read", hint, [str(problem) for problem in faults])
+    return values
 
 
 def sealed(repo: Repo, name: str) -> dict[str, Secret]:
     """Decrypt an environment's sealed values in memory.
 
     Raises NotSealedError, NoIdentityError, WrongIdentityError, TamperedError, or ConfigurationError when what
-    was sealed is not a clean env file.
+    was sealed can be no key's value.
     """
     path = repo.sealed(name)
     if not path.exists():
-        raise errors.NotSealedError(f"{path.name} is not there", "inv init makes it, inv encrypt fills it")
+        here = repo.environments.outside_git(name)
+        hint = f"inv deploy --env={name} makes it" if here else "inv init makes it, inv encrypt fills it"
+        raise errors.NotSealedError(f"{path.name} is not there", hint)
     text = sops.call(repo, sops.decrypt(path), identity=identity.at_hand(repo, name))
-    return {key: Secret(value) for key, value in _lines(path, text.encode()).items()}
+    values, faults = sops.values(text)
+    if faults:
+        raise errors.ConfigurationError(
+            f"{path.name} holds values that no key can have",
+            f"inv set --env={name} --key=KEY replaces one",
+            faults,
+        )
+    return {key: Secret(value) for key, value in values.items()}
 
 
 def decrypt(repo: Repo, name: str) -> Secret:
-    """Return an environment's sealed values as KEY=value lines, in the form that `inv encrypt` reads."""
+    """Return an environment's sealed values as KEY=value lines, in the form that `inv encrypt` reads.
+
+    A value that a line cannot hold as it is is a JSON string in double quotes.
+    """
     known(repo, name)
     return Secret(dotenv.render({key: value.reveal() for key, value in sealed(repo, name).items()}))
 
@@ -56,28 +72,46 @@ def decrypt(repo: Repo, name: str) -> Secret:
 def opened(repo: Repo, name: str) -> Environment:
     """Return the whole environment, every value checked; ConfigurationError names every problem, no value."""
     known(repo, name)
-    environment = Environment(name, repo.schema, plain(repo, name), sealed(repo, name))
-    if faults := problems(environment):
-        fix = f"inv set --env={name} --key=KEY for a secret, config/{name}.env for the rest"
-        raise errors.ConfigurationError(f"{name} does not fit the schema", fix, faults)
+    environment = Environment(name, repo.schema.within(name), plain(repo, name), sealed(repo, name))
+    _require(environment, problems(environment, repo.schema))
     return environment
 
 
-def problems(environment: Environment) -> list[str]:
-    """Say, sorted and without a value, what does not fit: missing, extra, misplaced and refused values."""
-    faults = []
+def check(environment: Environment, schema: Schema) -> None:
+    """Raise ConfigurationError when another schema, such as an older image's, has a key that does not fit."""
+    _require(environment, _misfits(schema, environment))
+
+
+def problems(environment: Environment, schema: Schema) -> list[str]:
+    """Say, sorted and without a value, what does not fit: missing, extra, misplaced and refused values.
+
+    A key of a service that exists in other environments alone may have a value: the parity gate wants it.
+    """
+    strangers = [name for name in {**environment.sealed, **environment.plain} if name not in schema.keys]
+    return sorted(
+        [*_misfits(environment.schema, environment), *(f"{name} is not in the schema" for name in strangers)]
+    )
+
+
+def _require(environment: Environment, faults: Iterable[str]) -> None:
+    if faults := sorted(faults):
+        name = environment.name
+        fix = f"inv set --env={name} --key=KEY for a secret, config/{name}.env for the rest"
+        raise errors.ConfigurationError(f"{name} does not fit the schema", fix, faults)
+
+
+def _misfits(schema: Schema, environment: Environment) -> Iterator[str]:
     values = {**{key: value.reveal() for key, value in environment.sealed.items()}, **environment.plain}
-    for key in environment.schema.keys.values():
+    for key in schema.keys.values():
         if key.name not in values:
-            faults += [f"{key.name} is missing"] if key.required else []
+            if key.required:
+                yield f"{key.name} is missing"
         elif key.secret and key.name in environment.plain:
-            faults.append(f"{key.name} is secret and stands in the plain file")
+            yield f"{key.name} is secret and stands in the plain file"
         elif not key.secret and key.name in environment.sealed:
-            faults.append(f"{key.name} is plain and stands in the sealed file")
+            yield f"{key.name} is plain and stands in the sealed file"
         elif fault := key.problem(values[key.name]):
-            faults.append(f"{key.name} {fault}")
-    faults += [f"{name} is not in the schema" for name in values if name not in environment.schema.keys]
-    return sorted(faults)
+            yield f"{key.name} {fault}"
 
 
 def _read(path: Path) -> bytes:
@@ -87,11 +121,3 @@ def _read(path: Path) -> bytes:
         raise errors.ConfigurationError(
             f"{path.name} cannot be read", f"git checkout -- config/{path.name}"
         ) from None
-
-
-def _lines(path: Path, data: bytes) -> dict[str, str]:
-    values, faults = dotenv.parse(data)
-    if faults:
-        hint = "one KEY=value a line, LF at its end; no quotes, blanks or export around it"
-        raise errors.ConfigurationError(f"{path.name} cannot be read", hint, [str(problem) for problem in faults])
-    return values

@@ -10,7 +10,7 @@ from ci.ground import dotenv, errors, files, ports
 from ci.ground.environments import NAME, TEMPLATE
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
-from ci.sealing import edit, identity, merge, recipients, unset
+from ci.sealing import change, ciphertext, edit, identity, merge, own, recipients, unset
 from runtime import Secret
 
 Ask = Callable[[str, Key], str]  # environment and key in, the value out; empty to leave it for later
@@ -39,10 +39,10 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
     _check(repo, project)
     report = Report(project)
     names = repo.environments.in_git
-    own = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
+    keys = {name: _identity(repo, name, project, report, post_quantum=post_quantum) for name in names}
     sealed = {name: _values(repo, name, ask, report) for name in names}
     accepted = unset.accepted(repo, report.missing)
-    write(repo, repo.root, own, sealed)
+    write(repo, keys, sealed)
     if accepted:
         files.replace(unset.path(repo), accepted)
     else:
@@ -54,27 +54,38 @@ def init(repo: Repo, project: str, ask: Ask, *, post_quantum: bool = False) -> R
 
 
 def own_values(repo: Repo, name: str) -> None:
-    """Make what an environment that is not in git needs on this machine, by the same steps; what exists stays."""
-    if repo.sealed(name).exists():
-        return
-    file = identity.path(repo, name)
-    own = identity.recipient(repo, identity.at_hand(repo, name)) if file.exists() else identity.make(repo, file)
-    values = _values(repo, name, lambda _name, _key: "", Report(name))
-    write(repo, repo.state_of(name), {name: own}, {name: values})
+    """Generate what an environment that is not in git lacks on this machine; what exists stays, whoever set it.
+
+    ConfigurationError names the secrets that only a person can give, each with the command that sets it.
+    """
+    if not repo.sealed(name).exists() or any(key.generator(name) for key in _lacking(repo, name)):
+        with change.alone(repo):
+            own.ready(repo, name)
+            lacking = {key.name: key.generator(name) for key in _lacking(repo, name)}
+            values = {key: generate(template) for key, template in lacking.items() if template}
+            for key, value in values.items():
+                edit.check(repo, name, key, value)
+            change.apply(repo, edit.changed(repo, name, values))
+    if missing := [key.name for key in _lacking(repo, name) if key.required]:
+        raise errors.ConfigurationError(
+            f"{name} needs secrets that cannot be generated, nothing was deployed",
+            "set each of them once, later deploys keep it",
+            [f"inv set --env={name} --key={key}" for key in missing],
+        )
 
 
-def write(repo: Repo, vault: Path, own: Mapping[str, str], sealed: Mapping[str, Mapping[str, str]]) -> None:
-    """Write .sops.yaml and the sealed files into a vault: all are made before the first is put in place."""
-    rules = vault / ".sops.yaml"
+def write(repo: Repo, keys: Mapping[str, str], sealed: Mapping[str, Mapping[str, str]]) -> None:
+    """Write .sops.yaml, one recipient an environment, and the sealed files: all are made before one is written."""
+    rules = repo.root / ".sops.yaml"
     before = rules.read_bytes() if rules.exists() else None
-    files.replace(rules, recipients.rules({name: [recipients.Recipient(key)] for name, key in own.items()}))
+    files.replace(rules, recipients.rules({name: [recipients.Recipient(key)] for name, key in keys.items()}))
     try:
-        ciphertext = {name: edit.seal(repo, name, values, vault) for name, values in sealed.items()}
+        texts = {name: edit.seal(repo, name, values) for name, values in sealed.items()}
     except BaseException:
         files.replace(rules, before) if before is not None else rules.unlink()
         raise
-    for name, text in ciphertext.items():
-        files.replace(vault / f"secrets/{name}.enc.env", text)
+    for name, text in texts.items():
+        files.replace(repo.sealed(name), text)
 
 
 def generate(template: str) -> str:
@@ -90,7 +101,7 @@ def answers(repo: Repo, text: str) -> Ask:
         f"{name}.{key} is no secret of an environment" for name, key in values if (name, key) not in pairs
     ]
     if problems:
-        hint = "environment.KEY=value"
+        hint = f"environment.KEY=value; what such a line cannot hold is written {dotenv.QUOTED}"
         raise errors.DirtyValueError("stdin cannot be read, nothing was changed", hint, problems)
     return lambda name, key: values.get((name, key.name), "")
 
@@ -106,10 +117,17 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
         if not equals or not dot:
             problems.append(f"line {number}: is not environment.KEY=value")
             continue
-        if fault := dotenv.dirt(value):
+        values[environment, key], fault = dotenv.typed(value)
+        if fault:
             problems.append(f"line {number}: the value {fault}")
-        values[environment, key] = value
     return values, problems
+
+
+def _lacking(repo: Repo, name: str) -> list[Key]:
+    """Return the secrets that have no value yet; the names of those that have one are in clear."""
+    path = repo.sealed(name)
+    known = ciphertext.keys(path.read_bytes()) if path.exists() else []
+    return [key for key in repo.schema.within(name).secrets() if key.name not in known]
 
 
 def _check(repo: Repo, project: str) -> None:
@@ -134,8 +152,10 @@ def _identity(repo: Repo, name: str, project: str, report: Report, *, post_quant
 
 def _values(repo: Repo, name: str, ask: Ask, report: Report) -> dict[str, str]:
     values = {}
-    for key in repo.schema.secrets():
+    for key in repo.schema.within(name).secrets():
         template = key.generator(name)
+        if not template and not key.required:
+            continue  # inv set adds it where it is wanted
         value = generate(template) if template else ask(name, key)
         if value:
             edit.check(repo, name, key.name, value)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.ground import dotenv, errors
+from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, exposed, identity, proposal, recipients
 from ci.sealing.exposed import Exposed
@@ -93,9 +93,9 @@ def rekeyed(
     changes: dict[Path, bytes | None] = {recipients.path(repo): recipients.changed(repo, rules)}
     keys: list[str] = []
     for path in proposal.sealed_files(repo, environment):
-        text = ciphertext.opened(repo, path.name, path.read_bytes(), own)
-        changes[path] = ciphertext.resealed(repo, environment, text, rules, own)
-        keys += dotenv.parse(text.reveal().encode())[0] if path == repo.sealed(environment) else []
+        values, _ = ciphertext.opened(repo, path.name, path.read_bytes(), own)
+        changes[path] = ciphertext.resealed(repo, environment, values, rules, own)
+        keys += values if path == repo.sealed(environment) else []
     return changes, keys
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ci.ground import dotenv, errors, files
+from ci.ground import errors, files
 from ci.ground import repo as ground
 from ci.ground.git import Git
 from ci.ground.repo import Repo
@@ -53,7 +53,7 @@ def merge(repo: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
         changes = {key: merged.get(key) for key in {**texts[1], **merged} if merged.get(key) != texts[1].get(key)}
         result = ciphertext.updated(repo, name, data[1], changes, own)
     else:
-        result = ciphertext.resealed(repo, environment, Secret(dotenv.render(merged)), rules, own)
+        result = ciphertext.resealed(repo, environment, merged, rules, own)
     files.replace(ours, result)
     _decide(environment, conflicts, sorted(other - before - {recipient.key for recipient in ruled}))
 
@@ -85,10 +85,10 @@ def _values(repo: Repo, name: str, data: bytes, own: Secret) -> dict[str, str]:
     """Return a version's values; an empty version, as the base of a file that both sides made, has none."""
     if not data:
         return {}
-    values, problems = dotenv.parse(ciphertext.opened(repo, name, data, own).reveal().encode())
+    values, problems = ciphertext.opened(repo, name, data, own)
     if problems:
         raise errors.NotSealedError(
-            f"a version of {name} is no clean env file", "inv decrypt shows it", list(map(str, problems))
+            f"a version of {name} holds values that no key can have", "inv set replaces them", problems
         )
     return values
 

@@ -4,7 +4,7 @@ import re
 import secrets
 from pathlib import Path
 
-from ci.ground import dotenv, errors
+from ci.ground import errors
 from ci.ground import files as disk
 from ci.ground.repo import Repo
 from ci.sealing import change, ciphertext, edit, identity, recipients
@@ -59,8 +59,7 @@ def accept(repo: Repo, environment: str) -> list[str]:
 def _opened(repo: Repo, environment: str, path: Path, own: Secret) -> tuple[str, Secret]:
     """Return a proposal's key and value; it must hold the key that its name has, and a good value."""
     named = _NAME.fullmatch(path.name)
-    text = ciphertext.opened(repo, path.name, path.read_bytes(), own)
-    values, problems = dotenv.parse(text.reveal().encode())
+    values, problems = ciphertext.opened(repo, path.name, path.read_bytes(), own)
     if problems or named is None or list(values) != [named[1]]:
         raise _refused(path, "it does not hold the one key that its name tells", "delete it and propose it again")
     key = named[1]

@@ -1,44 +1,51 @@
 """sops as data: functions that return argv, and one that runs it and turns its exit codes into errors.
 
+A sealed file is an env file, but in clear sops reads and writes JSON alone: in an env file it would write a line
+break as a backslash and an n, and read a value that holds these two characters as another one.
+
 Its stderr can hold plaintext (exit codes 2 and 25), so it is never shown, whatever the code.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci.ground import command, errors
+from ci.ground import command, dotenv, errors
 from ci.ground.repo import Repo
+from ci.ground.schema import KEY_NAME
 from runtime import Secret
 
-DOTENV = ("--input-type", "dotenv", "--output-type", "dotenv")
+SEALED = ("--input-type", "dotenv", "--output-type", "dotenv")
+SEAL = ("--input-type", "json", "--output-type", "dotenv")
+OPEN = ("--input-type", "dotenv", "--output-type", "json")
 # cmd/sops/codes/codes.go of sops 3.13
 NO_FILE, NO_USABLE_IDENTITY, UNCHANGED = 100, 128, 200
 TAMPERED = (25, 51)
 
 
 def decrypt(path: Path) -> list[str]:
-    """Return the argv that prints a file's plaintext."""
-    return ["decrypt", *DOTENV, str(path)]
+    """Return the argv that prints a file's values as a JSON object."""
+    return ["decrypt", *OPEN, str(path)]
 
 
 def decrypt_stdin(name: str) -> list[str]:
-    """Return the argv that prints the plaintext of a sealed file on stdin; the name is for messages."""
-    return ["decrypt", *DOTENV, "--filename-override", name]
+    """Return the argv that prints the values of a sealed file on stdin; the name is for messages."""
+    return ["decrypt", *OPEN, "--filename-override", name]
 
 
 def encrypt(rules: Path, relative: str) -> list[str]:
-    """Return the argv that seals stdin for the recipients of the rule that fits the relative path."""
-    return ["--config", str(rules), "encrypt", *DOTENV, "--filename-override", relative]
+    """Return the argv that seals a JSON object for the recipients of the rule that fits the relative path."""
+    return ["--config", str(rules), "encrypt", *SEAL, "--filename-override", relative]
 
 
 def put(path: Path, key: str) -> list[str]:
     """Return the argv that sets one key to the JSON string on stdin, in place."""
-    return ["set", "--value-stdin", *DOTENV, str(path), f'["{key}"]']
+    return ["set", "--value-stdin", *SEALED, str(path), f'["{key}"]']
 
 
 def drop(path: Path, key: str) -> list[str]:
     """Return the argv that removes one key, in place."""
-    return ["unset", *DOTENV, str(path), f'["{key}"]']
+    return ["unset", *SEALED, str(path), f'["{key}"]']
 
 
 def updatekeys(rules: Path, path: Path) -> list[str]:
@@ -66,6 +73,21 @@ def call(
     if result.code not in (0, UNCHANGED):
         raise _fault(result.code, next((word for word in arguments if word.endswith(".env")), ""))
     return result.stdout.decode()
+
+
+def values(text: str) -> tuple[dict[str, str], list[str]]:
+    """Return the values that sops printed by key, in order, and every problem; none repeats a value."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for key, value in json.loads(text, object_pairs_hook=list):
+        if not KEY_NAME.fullmatch(key):
+            problems.append("a name is not a key's")
+        elif key in values:
+            problems.append(f"{key} is there twice")
+        elif what := dotenv.unfit(value) if isinstance(value, str) else "is not a text":
+            problems.append(f"{key} {what}")
+        values[key] = str(value)
+    return values, problems
 
 
 def _fault(code: int, file: str) -> errors.LockstepError:

@@ -74,6 +74,13 @@ class Handler(BaseHTTPRequestHandler):
             if self.server.breaks not in self.path:
                 self.wfile.write(data[len(data) // 2 :])
 
+    def do_HEAD(self) -> None:
+        """Say how long a file is, and that no part of it can be had alone."""
+        data = self.server.files.get(self.path)
+        self.send_response(404 if data is None else 200)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002, the base class' own word
         """Say nothing."""
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from ci.delivery import engines
+from tests import checkouts
 from tests.lockstep.sources import (
     ROOT,
     STARTS_PROGRAMS,
@@ -96,11 +97,11 @@ def test_each_way_to_start_a_program_is_seen(source: str) -> None:
 
 
 def test_one_module_starts_programs() -> None:
-    """Only ci/ground/command.py starts a program, in whatever way."""
+    """Only ci/ground/command.py starts a program, in whatever way; in an image the entrypoint becomes one."""
     folders = ("ci", "runtime")
     starting = [path for folder in folders for path in files(folder) if matching(STARTS_PROGRAMS, parse(path))]
 
-    assert [ROOT / "ci/ground/command.py"] == starting
+    assert [ROOT / "ci/ground/command.py", ROOT / "runtime/entry.py"] == starting
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,22 @@ def test_nothing_asks_for_an_environment_or_an_engine_by_name() -> None:
     }
 
     assert NAMED.keys() == found
+
+
+OF_THE_EXAMPLE = re.compile(r"\b(sms|smtp|e-?mails?|inbox|twilio|notifications?|sandbox)\b", re.IGNORECASE)
+SPOKEN = {  # where such a word is not the example's, and why
+    "ci/gates/parity/libraries.py": "what django-environ calls a method of its own",
+    "ci/delivery/image/parts.py": "the metadata of a wheel, which Python's email.parser reads",
+}
+
+
+def test_lockstep_knows_no_product() -> None:
+    """No word of the example product is in a managed file, but for what its schema generates and lock files."""
+    of_the_team = {"runtime/keys.py", "ci/requirements.txt"}
+    names = set(checkouts.tracked("ci", "runtime", "run", "tasks.py", "noxfile.py")) - of_the_team
+    found = {name for name in names if OF_THE_EXAMPLE.search((ROOT / name).read_text(encoding="utf-8"))}
+
+    assert SPOKEN.keys() == found
 
 
 def test_one_module_runs_git() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ci.ground import dotenv
 from tests import checkouts
+from tests.lockstep.sealing import vaults
 
 PASSWORD = "SMTP_PASSWORD"
 
@@ -46,13 +48,20 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("set --env=dev --key=smtp_pasword", "abcdefgh", 25, "did you mean SMTP_PASSWORD?"),
         ("set --env=dev --key=LOG_LEVEL", "debug", 25, "write it into config/dev.env"),
         ("set --env=dev --key=SMTP_PASSWORD", "", 24, "SMTP_PASSWORD is empty"),
-        ("set --env=dev --key=SMTP_PASSWORD", "two\nlines\n", 24, "holds a line break"),
-        ("set --env=dev --key=SMTP_PASSWORD", " abcdefgh", 24, "begins or ends with a blank"),
-        ("set --env=dev --key=SMTP_PASSWORD", '"abcdefgh"', 24, "begins or ends with a quote"),
+        ("set --env=dev --key=SMTP_PASSWORD", "a nul\0 in it", 24, "holds a NUL"),
+        ("set --env=dev --key=SMTP_PASSWORD", "x\n" * 32_769, 24, "is longer than 65,536 bytes"),
         ("set --env=dev --key=SMTP_PASSWORD", "a", 25, "is shorter than 8 characters"),
         ("set --env=dev --key=DATABASE_URL", "mysql://h/d", 25, "looks like postgresql://"),
+        ("unset --env=dev --key=SMTP_PASSWORD", "", 25, "SMTP_PASSWORD is required"),
+        ("unset --env=prd --key=SMTP_PASSWORD", "", 64, "no environment prd"),
         ("encrypt --env=dev", "", 24, "nothing came in"),
         ("encrypt --env=dev", "SMTP_PASSWORD", 24, "  | line 1: is not KEY=value"),
+        (
+            "encrypt --env=dev",
+            'SMTP_PASSWORD="two\nlines"',
+            24,
+            "hint: one KEY=value a line; what such a line cannot",
+        ),
         ("encrypt --env=dev", "LOG_LEVEL=debug\n", 25, "LOG_LEVEL is not secret"),
         ("encrypt --env=prd", "SMTP_PASSWORD=abcdefgh\n", 64, "no environment prd"),
         ("decrypt --env=prd", "", 64, "no environment prd"),
@@ -78,8 +87,18 @@ def untouched(clone: checkouts.Clone) -> Iterator[None]:
         ("history --env=prd", "", 64, "no environment prd"),
         ("drift --env=prd", "", 64, "no environment prd"),
         ("drift --env=local", "", 45, "local has no release"),
-        ("run --env=prd -- model.migrate", "", 64, "no environment prd"),
-        ("run --env=local -- model.migrate", "", 45, "local has no release"),
+        ("run --env=prd --job=migrate", "", 64, "no environment prd"),
+        ("run --env=local --job=migrate", "", 45, "local has no release"),
+        ("run --env=local -- true", "", 64, "no service and no job given"),
+        ("run --env=local --service=api --job=migrate", "", 64, "both a service and a job are given"),
+        ("run --env=local --service=api", "", 64, "no command to run"),
+        ("exec --env=prd -- true", "", 64, "no environment prd"),
+        ("exec --env=dev", "", 64, "no command to run"),
+        ("exec --env=dev --", "", 64, "no command to run"),
+        ("exec --env=dev --service=sandbox -- true", "", 64, "dev has no service or job sandbox"),
+        ("exec --env=dev -- no-such-program", "", 64, "there is no program no-such-program"),
+        ("exec --env=dev -- /etc", "", 64, "/etc cannot be started, Permission denied"),
+        ("exec --env=local -- true", "", 23, "local has no values yet"),
         ("unlock --env=prd", "", 64, "no environment prd"),
         ("status --env=prd", "", 64, "no environment prd"),
         ("status", "", 45, "local does not run"),
@@ -118,6 +137,32 @@ def test_a_value_comes_back_as_it_went_in(clone: checkouts.Clone, value: str) ->
     clone.inv("set", "--env=dev", f"--key={PASSWORD}", text=f"{value}\n")
 
     assert f"{PASSWORD}={value}\n" in clone.inv("decrypt", "--env=dev")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{v}\n", "{v}"),
+        ("{v}\r\n", "{v}"),
+        ("{v}\r", "{v}\r"),
+        (" {v} \n", " {v} "),
+        ('"{v}"\n', '"{v}"'),
+        ("{v}\\n\n", "{v}\\n"),
+        ("-----BEGIN\n\t{v}\n-----END\n", "-----BEGIN\n\t{v}\n-----END\n"),
+        ("-----BEGIN\r\n{v}\r\n-----END\r\n", "-----BEGIN\r\n{v}\r\n-----END\r\n"),
+        ("{v}\n\n", "{v}\n\n"),
+        ("\n{v}", "\n{v}"),
+    ],
+)
+def test_several_lines_are_kept_byte_for_byte(clone: checkouts.Clone, text: str, expected: str) -> None:
+    """The end of a single line alone is not part of the value; decrypt writes the rest so that it can be read."""
+    value = secrets.token_urlsafe(8)
+
+    clone.inv("set", "--env=dev", f"--key={PASSWORD}", text=text.replace("{v}", value))
+
+    values, problems = dotenv.parse_secrets(clone.inv("decrypt", "--env=dev").encode())
+    assert [] == problems
+    assert expected.replace("{v}", value) == values[PASSWORD]
 
 
 def test_decrypt_says_nothing_but_the_lines(clone: checkouts.Clone) -> None:
@@ -159,8 +204,8 @@ def test_the_list_of_tasks(clone: checkouts.Clone) -> None:
     shown = clone.inv("--list")
 
     tasks = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
-    first = "accept build decrypt deploy drift edit encrypt history init leaked logs parity promote propose"
-    second = "rollback rotate run set status stop unlock"
+    first = "accept build decrypt deploy drift edit encrypt exec history init leaked logs parity promote propose"
+    second = "rollback rotate run set status stop unlock unset"
     grouped = "keys.rotate recipients.add recipients.list recipients.remove rotation.status"
     assert f"{first} {second} {grouped}".split() == tasks
 
@@ -174,3 +219,21 @@ def test_bytecode_is_kept_unless_it_is_forbidden(
     clone.inv("recipients.list", environ=environ)
 
     assert kept == any(tmp_path.rglob("ci/cli/*.pyc"))
+
+
+def test_a_deploy_names_what_cannot_be_generated(tmp_path: Path) -> None:
+    """Before anything starts, with the command that sets it, which works in a clone that was never deployed."""
+    clone = checkouts.fixture(tmp_path)
+    vaults.by_hand(clone.repo, PASSWORD)
+    checkouts.generated(clone.repo.root)
+
+    shown = clone.inv("deploy", code=13)
+    clone.inv("set", "--env=local", f"--key={PASSWORD}", text=vaults.LINES)
+    after = clone.inv("deploy", "--plan", code=3)
+
+    assert "error: local needs secrets that cannot be generated, nothing was deployed" in shown
+    assert f"  | inv set --env=local --key={PASSWORD}\n" in shown
+    assert "local does not run" in clone.inv("status", code=45)
+    assert PASSWORD in after
+    values, _ = dotenv.parse_secrets(clone.inv("decrypt", "--env=local").encode())
+    assert vaults.LINES == values[PASSWORD]

@@ -97,6 +97,17 @@ def test_keys_survive_a_restart(tmp_path: Path) -> None:
     assert f"key {first.partition(':')[0]} of the environment was revoked" in sandbox.log.read_text()
 
 
+def test_messages_survive_a_restart(tmp_path: Path, reference: str) -> None:
+    """What arrived is shown after a restart, and is not delivered again."""
+    with sandboxes.running(tmp_path) as sandbox:
+        sandbox.sms("hello", reference)
+    with sandboxes.running(tmp_path, key=sandbox.key) as sandbox:
+        again = sandbox.sms("hello", reference)
+
+        assert "true" == again.headers["Idempotent-Replayed"]
+        assert 1 == len(sandbox.inbox(reference))
+
+
 def test_the_file_of_keys(sandbox: Sandbox) -> None:
     """The file can be read by its owner alone and holds hashes, no secret."""
     name, _, secret = sandbox.key.partition(":")
@@ -110,9 +121,8 @@ def test_the_file_of_keys(sandbox: Sandbox) -> None:
 def test_damaged_file_of_keys(tmp_path: Path) -> None:
     """A file of keys that cannot be read is an error with a way out, and stays as it is."""
     (tmp_path / "state.json").write_text('{"keys": [')
-    given = {"SMS_PROVIDER_API_KEY": "SK1:secret", "SMTP_USERNAME": "x", "SMTP_PASSWORD": "y"}
 
-    child = sandboxes.spawn(tmp_path, given, "--port", "1", "--smtp-port", "1")
+    child = sandboxes.spawn(tmp_path, sandboxes.values(), "--port", "1")
 
     assert child.wait(60) == StartError.code
     assert "state.json is damaged" in (tmp_path / "log").read_text()

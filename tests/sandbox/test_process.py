@@ -1,21 +1,21 @@
+import secrets
 import smtplib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import psutil
-import pytest
 
 from ci.ground import ports
 from sandbox.__main__ import listen
 from sandbox.errors import StartError
+from sandbox.keys import Keys
 from tests import sandboxes
 from tests.sandboxes import Sandbox
 
 
-def test_secrets_and_messages_stay_in_memory(sandbox: Sandbox, reference: str) -> None:
+def test_no_secret_or_message_is_shown(sandbox: Sandbox, reference: str) -> None:
     """No secret is in argv, the environment or a log, and no message, address or body in a log."""
     sandbox.sms("canary-sms", reference)
     sandbox.mail("canary-mail", reference, "canary-subject", ["canary-to@example.com"])
@@ -55,48 +55,31 @@ def test_sigterm_in_the_middle(tmp_path: Path) -> None:
     assert "Traceback" not in sandbox.log.read_text()
 
 
-def test_descriptor(tmp_path: Path) -> None:
-    """A listening socket can be handed over, so that no request is refused while a sandbox starts."""
-    given = {"SMS_PROVIDER_API_KEY": "SK1:secret", "SMTP_USERNAME": "x", "SMTP_PASSWORD": "y"}
-    smtp_port = str(ports.free())
+def test_keys_that_are_missing(tmp_path: Path) -> None:
+    """It does not start, and names every one, but no value."""
+    canary = secrets.token_hex(8)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        descriptor = listener.fileno()
-        options = ("--port", "1", "--smtp-port", smtp_port, "--fd", str(descriptor))
-        child = sandboxes.spawn(tmp_path, given, *options, pass_fds=[descriptor])
-        port = listener.getsockname()[1]
-        answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60)
-    child.terminate()
-    child.wait(60)
+    child = sandboxes.spawn(tmp_path, {"SMTP_PORT": "8025", "SMTP_PASSWORD": canary}, "--port", "8010")
 
-    assert answer.json() == {"status": "ready"}
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        [],
-        {"SMS_PROVIDER_API_KEY": "canary:canary"},
-        {"SMS_PROVIDER_API_KEY": "canary", "SMTP_USERNAME": "x", "SMTP_PASSWORD": "canary"},
-        {"SMS_PROVIDER_API_KEY": "canary:x", "SMTP_USERNAME": "x", "SMTP_PASSWORD": 1},
-    ],
-)
-def test_input_that_is_not_whole(tmp_path: Path, given: object) -> None:
-    """Without all it needs on stdin it does not start, and says what it needs, not what it got."""
-    words = ("--port", str(ports.free()), "--smtp-port", str(ports.free()))
-
-    child = sandboxes.spawn(tmp_path, given, *words)
-
-    assert child.wait(60) == StartError.code
-    assert "SMTP_PASSWORD" in (tmp_path / "log").read_text()
-    assert "canary" not in (tmp_path / "log").read_text()
+    assert 78 == child.wait(60)
+    shown = (tmp_path / "log").read_text()
+    assert "SMS_PROVIDER_API_KEY is not set" in shown
+    assert "SMTP_USERNAME is not set" in shown
+    assert canary not in shown
 
 
 def test_port_in_use(sandbox: Sandbox, tmp_path: Path) -> None:
     """A port that is taken is named."""
-    given = {"SMS_PROVIDER_API_KEY": "SK1:secret", "SMTP_USERNAME": "x", "SMTP_PASSWORD": "y"}
-
-    child = sandboxes.spawn(tmp_path, given, "--port", "0", "--smtp-port", str(sandbox.smtp_port))
+    child = sandboxes.spawn(tmp_path, sandboxes.values(smtp_port=sandbox.smtp_port), "--port", "0")
 
     assert child.wait(60) == StartError.code
     assert f"port {sandbox.smtp_port} is not available" in (tmp_path / "log").read_text()
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    """The folder of its file is made: a fresh checkout has none."""
+    state = tmp_path / "a/b/state.json"
+
+    Keys(state).create("first")
+
+    assert state.stat().st_mode & 0o777 == 0o600

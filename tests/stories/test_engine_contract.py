@@ -14,10 +14,10 @@ from ci import cli
 from ci.delivery import deploy, docker, engines
 from ci.delivery import release as releases
 from ci.delivery.engines import Engine
-from ci.delivery.engines.processes import replicas
 from ci.delivery.release import HEALTHY, Release, current
 from ci.ground import command, errors, events
 from ci.ground.repo import Repo
+from ci.ground.services import MIGRATE
 from ci.sealing import environment
 from tests import checkouts, swarms
 from tests.lockstep.delivery import fake, projects
@@ -67,9 +67,9 @@ def test_the_contract(name: str, tmp_path: Path, request: pytest.FixtureRequest)
         with engines.open(repo, environment_name) as engine:
             locked(repo, environment_name, engine)
             first = running(repo, environment_name, engine)
-            own_keys(repo, engine, first, environs)
+            own_keys(repo, environment_name, engine, first, environs)
             undone(repo, environment_name, engine, first)
-            read(engine, first)
+            read(repo, environment_name, engine, first)
             stopped(engine)
 
 
@@ -100,9 +100,9 @@ def spawned() -> Iterator[dict[str, set[str]]]:
     spawn = command.spawn
 
     def recording(argv: Sequence[str | Path], **options: Any) -> command.Detached:
-        if replicas.ENTRY in argv:
-            service = str(argv[list(argv).index("-") + 1])
-            environs[service] = {*options["env"], *json.loads(options["input"])} - {"PYTHONPATH"}
+        if "--service" in argv:
+            service = str(argv[list(argv).index("--service") + 1])
+            environs[service] = {*options["env"], *json.loads(options["input"])}
         return spawn(argv, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -110,11 +110,12 @@ def spawned() -> Iterator[dict[str, set[str]]]:
         yield environs
 
 
-def own_keys(repo: Repo, engine: Engine, release: Release, environs: Mapping[str, set[str]]) -> None:
+def own_keys(repo: Repo, name: str, engine: Engine, release: Release, environs: Mapping[str, set[str]]) -> None:
     """What runs has the keys that name its service and no other; of a versioned engine a process tells its own."""
+    program = ["python", "-c", "import os; print(*os.environ)"]
     for service in release.services:
         if engine.versioned:
-            _, lines = engine.run(release, service, ["timeit", "-n1", "-r1", "import os; print(*os.environ)"])
+            _, lines = engine.run(release, service, program, environment.sealed(repo, name))
             found = set(" ".join(lines).split())
         else:
             found = environs[service]
@@ -153,19 +154,13 @@ def running(repo: Repo, name: str, engine: Engine) -> Release:
 def undone(repo: Repo, name: str, engine: Engine, first: Release) -> None:
     """A release that was started and is undone leaves the current one, all of it and nothing else."""
     sealed = environment.sealed(repo, name)
-    second = releases.make(
-        repo,
-        name,
-        releases.Image(first.sha, first.image),
-        first.plain,
-        list(sealed),
-        settings=engine.recorded,
-        number=2,
-    )
+    schema = (repo.schema_at(first.sha) if engine.versioned else repo.schema).within(name)
+    given: dict[str, Any] = {"plain": first.plain, "sealed": sealed, "settings": engine.recorded}
+    second = releases.make(repo, name, first.image, schema, **given, number=2)
     second = replace(second, revision=first.revision, lives_with=first.lives_with)
     with engine.lock():
         assert cli.follow(events.result(engine.prepare(second, sealed)))
-        engine.migrate(second, sealed)
+        assert 0 == engine.run(second, MIGRATE, (), sealed)[0]
         engine.wait(second, engine.apply(second, sealed))
         assert 2 in {one.release for one in engine.replicas()}
         engine.undo(second, "on purpose")
@@ -177,16 +172,16 @@ def undone(repo: Repo, name: str, engine: Engine, first: Release) -> None:
     assert [] == engine.drift()
 
 
-def read(engine: Engine, release: Release) -> None:
-    """Logs come by service, and a one-off either runs or is refused with what serves instead."""
-    service = next(iter(release.services))
+def read(repo: Repo, name: str, engine: Engine, release: Release) -> None:
+    """Logs come by service; a command runs with a service's environment as it was typed, a job by its own."""
+    service, sealed = next(iter(release.services)), environment.sealed(repo, name)
     assert any(line.startswith(service) for line in engine.logs(service, follow=False))
-    if engine.versioned:
-        code, lines = engine.run(release, service, ["this"])
-        assert (0, True) == (code, bool(lines))
-    else:
-        with pytest.raises(errors.UsageError, match="needs no engine"):
-            engine.run(release, service, ["this"])
+
+    ended, lines = engine.run(release, service, ["python", "-c", "print(' $HOME '); raise SystemExit(3)"], sealed)
+    job = engine.run(release, MIGRATE, (), sealed)
+
+    assert (3, [" $HOME "]) == (ended, lines) or isinstance(engine, fake.Fake)
+    assert (0, True) == (job[0], bool(job[1]))
 
 
 def stopped(engine: Engine) -> None:

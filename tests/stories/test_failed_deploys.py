@@ -56,11 +56,11 @@ def append(clone: checkouts.Clone, name: str, text: str) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("key", ["PUBLIC_BASE_URL", "SMS_PROVIDER_URL", "SMTP_PORT"])
+@pytest.mark.parametrize("key", ["PUBLIC_BASE_URL", "SMS_PROVIDER_URL"])
 def test_a_port_in_use(clone: checkouts.Clone, key: str) -> None:
     """The message names the port and who has it, and nothing is left running."""
-    value = plain(clone)[key]
-    port = urlsplit(value).port or int(value)
+    port = urlsplit(plain(clone)[key]).port
+    assert port
     with socket.create_server(("127.0.0.1", port)):
         shown = clone.inv("deploy", code=errors.PortInUseError.code)
 
@@ -153,7 +153,7 @@ def test_a_killed_deploy_is_finished_by_the_next(clone: checkouts.Clone, step: s
     clone.inv("deploy")
 
     services = [line.split()[:2] for line in clone.inv("status").splitlines() if " ready " in line]
-    assert ["api", "worker"] == [service for service, _ in services]
+    assert ["api", "sandbox", "worker"] == [service for service, _ in services]
     assert 1 == len({number for _, number in services})
 
 

@@ -31,7 +31,7 @@ def test_from_a_clone_to_a_delivered_sms(clone: checkouts.Clone) -> None:
     assert f"SMTP_PASSWORD={password}\n" in clone.inv("decrypt", "--env=dev")
     assert {"sms", "email"} == {message["channel"] for message in inbox(clone)}
     assert 2 == shown.count("delivered in")
-    assert 2 == clone.inv("status").count(" ready ")
+    assert 3 == clone.inv("status").count(" ready ")
     clone.inv("stop")
     assert "local does not run" in clone.inv("status", code=45)
 
@@ -46,7 +46,7 @@ def test_a_second_deploy_replaces_the_first(clone: checkouts.Clone) -> None:
     status = clone.inv("status")
     assert "local: release 2," in status
     assert 4 == len(inbox(clone))
-    assert 2 == status.count(" ready ")
+    assert 3 == status.count(" ready ")
 
 
 @pytest.mark.server

@@ -22,6 +22,9 @@ def add(clone: checkouts.Clone, name: str, like: str) -> None:
         template = about["meta"].get("generate")
         if isinstance(template, dict) and like in template:
             template[name] = template[like]
+    for about in (*keys["services"].values(), *keys["jobs"].values()):
+        if like in about.get("environments", ()):
+            about["environments"].append(name)
     schema.write_text(yaml.safe_dump(keys, sort_keys=False))
     plain = dict(dotenv.parse((root / f"config/{like}.env").read_bytes())[0])
     for key in ("PUBLIC_BASE_URL", "SMS_PROVIDER_URL"):
@@ -40,12 +43,12 @@ def test_a_second_environment_beside_local(clone: checkouts.Clone) -> None:
         shown = {name: clone.inv("status", f"--env={name}") for name in ("local", "demo")}
         values = {name: clone.inv("decrypt", f"--env={name}") for name in shown}
 
-        assert [2, 2] == [text.count(" ready ") for text in shown.values()]
+        assert [3, 3] == [text.count(" ready ") for text in shown.values()]
         assert not set(values["local"].split()) & set(values["demo"].split())
         assert "no environment given" in clone.inv("status", code=64)
         clone.inv("stop", "--env=demo", "--purge")
         assert "demo does not run" in clone.inv("status", "--env=demo", code=45)
-        assert 2 == clone.inv("status", "--env=local").count(" ready ")
+        assert 3 == clone.inv("status", "--env=local").count(" ready ")
         assert values["local"] == clone.inv("decrypt", "--env=local")
     finally:
         for name in ("demo", "local"):

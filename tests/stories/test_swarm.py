@@ -143,13 +143,13 @@ def test_the_proxy_speaks_tls(project: Project, tmp_path: Path, restored: None) 
     subprocess.run(["docker", "secret", "rm", name], check=True, capture_output=True)
 
 
-def test_a_module_runs_once_with_the_environment(project: Project) -> None:
-    """`inv run` has the service's plain and sealed values, tells what was printed, and ends as the module does."""
-    printed = project.inv("run", "--env=dev", "--", "model.migrate")
-    failed = project.inv("run", "--env=dev", "--service=worker", "--", "no.such.module", code=1)
+def test_a_command_runs_once_with_the_environment(project: Project) -> None:
+    """`inv run` has the values of the service, shows what was printed, and ends as the command does."""
+    printed = project.inv("run", "--env=dev", "--job=migrate")
+    failed = project.inv("run", "--env=dev", "--service=worker", "--", "python", "-m", "no.such.module", code=1)
 
     assert '"event": "migrated"' in printed
-    assert "no.such.module" in failed or "No module named" in failed
+    assert "No module named" in failed
     assert "job" not in project.inv("status", "--env=dev")
 
 
@@ -222,9 +222,13 @@ def restored(project: Project) -> Iterator[None]:
     ("fault", "code", "told"),
     [
         (crash, errors.StartError.code, "RuntimeError: crashed on purpose"),
-        (sick, errors.StartError.code, 'health: {"database":"ok","schema":"ok","queue":"ok"}'),
+        (
+            sick,
+            errors.StartError.code,
+            'health: /readyz answered 503: {"database":"ok","schema":"ok","queue":"ok"}',
+        ),
         (migration, errors.MigrationError.code, "no_such_function() does not exist"),
-        (secret, errors.StartError.code, 'health: {"database":"ok","schema":"ok","queue":"does not answer"}'),
+        (secret, errors.StartError.code, '{"database":"ok","schema":"ok","queue":"does not answer"}'),
         (missing, errors.EngineError.code, "there is no image"),
     ],
 )
@@ -265,7 +269,11 @@ def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) ->
     assert f"{number} *" in history
     assert "not finished" not in history
     assert {number} == {int(line.split()[1]) for line in rows(project, "dev") if line.split()[0] != "proxy"}
-    assert bundles(project) >= names(project, "secrets") >= {f"{number}.api", f"{number}.worker"}
+    assert (
+        bundles(project)
+        >= names(project, "secrets")
+        >= {f"{number}.{reader}" for reader in ("api", "worker", "migrate")}
+    )
     assert "lock" not in names(project, "configs")
 
 
@@ -273,7 +281,7 @@ def bundles(project: Project) -> set[str]:
     """Return the bundles of dev's healthy releases; a rollback's are those of the release that it restored."""
     with engines.open(Repo(project.clone.repo.root), "dev") as engine:
         past = engine.history()
-    found = {about.bundle for one in past if one.result == HEALTHY for about in one.services.values()}
+    found = {bundle for one in past if one.result == HEALTHY for bundle in one.bundles().values()}
     return {one.removeprefix(f"{project.name}.dev.") for one in found}
 
 

@@ -13,7 +13,7 @@ from tests import checkouts
 
 META = {"services": ["shop"], "description": "a colour", "example": "red"}
 FOREIGN: dict[str, dict[str, Any]] = {
-    "services": {"shop": {"module": "shop"}},
+    "services": {"shop": {"command": "python -m shop"}},
     "keys": {"COLOUR": {"type": "string", "meta": META}},
 }
 

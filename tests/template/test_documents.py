@@ -7,6 +7,7 @@ import pytest
 
 from ci.delivery.engines.swarm import specs
 from ci.gates import leaks, parity, rules, sealing
+from ci.gates.parity import libraries
 from ci.ground import generate
 from ci.ground.repo import Repo
 from model.notification import Channel
@@ -24,6 +25,18 @@ def test_what_is_generated_is_fresh(name: str) -> None:
 def test_the_table_of_rules_is_fresh() -> None:
     """`python -m ci.gates.rules` would change nothing."""
     assert rules.table() == (ROOT / rules.PLACE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("start", "listed"), [("A process is given", libraries.GIVEN), ("Libraries read", libraries.LIBRARIES)]
+)
+def test_the_variables_that_are_no_keys_are_documented(start: str, listed: list[str]) -> None:
+    """docs/settings.md has the gate's own lists."""
+    (paragraph,) = re.findall(
+        rf"^{start}.*?(?=\.\n)", (ROOT / "docs/settings.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+
+    assert listed == re.findall(r"`([^`]+)`", paragraph)
 
 
 def test_the_gates_find_nothing() -> None:

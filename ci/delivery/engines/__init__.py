@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import cerberus
 
+from ci.delivery.engines.processes.settings import RULES as PROCESSES_RULES
 from ci.delivery.engines.swarm.settings import RULES as SWARM_RULES
 from ci.delivery.release import Image, Release
 from ci.ground import errors
@@ -24,7 +25,7 @@ Sealed = Mapping[str, Secret]  # values by key; empty where the engine holds the
 
 @dataclass(frozen=True)
 class Replica:
-    """One running replica of a service: where it runs, where it reports its health, since when (Unix time)."""
+    """One running replica of a service: where it runs, since when (Unix time), the port it has here."""
 
     service: str
     release: int
@@ -32,6 +33,7 @@ class Replica:
     address: str
     since: float
     state: str = ""
+    port: int = 0
 
 
 class Engine(Protocol):
@@ -64,14 +66,11 @@ class Engine(Protocol):
     def unlock(self) -> str:
         """Remove a lock whose holder has ended, and return who that was."""
 
-    def image(self, sha: str) -> Image:
-        """Return the image of a commit; an error says how to make it."""
+    def image(self, sha: str, names: Sequence[str]) -> Image:
+        """Return the images of a commit that have these names; an error says how to make them."""
 
     def prepare(self, release: Release, sealed: Sealed) -> str | Events[str]:
         """Remove what a killed deploy left, start what the services rely on, and return what that is."""
-
-    def migrate(self, release: Release, sealed: Sealed) -> None:
-        """Bring the database to the release's revision; MigrationError shows why not."""
 
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Start the release beside what runs, and return its replicas; StartError shows why not."""
@@ -79,8 +78,8 @@ class Engine(Protocol):
     def wait(self, release: Release, replicas: Iterable[Replica]) -> None:
         """Wait until all are healthy; StartError shows the log of one that is not."""
 
-    def url(self, release: Release) -> str:
-        """Return the URL at which the proxy is reached from here; empty when there is no proxy."""
+    def url(self, release: Release, service: str) -> str:
+        """Return the URL at which the proxy that leads to a service is reached from here; empty without one."""
 
     def record(self, release: Release) -> None:
         """Make it the current release, and let the previous one drain and end."""
@@ -106,8 +105,11 @@ class Engine(Protocol):
     def logs(self, service: str | None, *, follow: bool) -> Iterator[str]:
         """Yield the log's lines, of one service or of all."""
 
-    def run(self, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-        """Run a module once with a service's environment; return its exit code and what it printed."""
+    def run(self, release: Release, reader: str, argv: Sequence[str], sealed: Sealed) -> tuple[int, list[str]]:
+        """Run a job, or a command with the environment of a service or a job, once; to its end.
+
+        Without words in `argv` it is the job's own command. Returns its exit code and the lines that it printed.
+        """
 
     def stop(self, *, purge: bool) -> str:
         """Stop everything of the environment and return what that was; `purge` deletes its data as well."""
@@ -136,7 +138,7 @@ def _swarm() -> type[Engine]:
     return Swarm
 
 
-ENGINES: dict[str, Kind] = {"processes": Kind({}, _processes), "swarm": Kind(SWARM_RULES, _swarm)}
+ENGINES: dict[str, Kind] = {"processes": Kind(PROCESSES_RULES, _processes), "swarm": Kind(SWARM_RULES, _swarm)}
 
 
 def open(repo: Repo, name: str) -> Engine:  # noqa: A001, `engines.open`
@@ -160,6 +162,19 @@ def check(repo: Repo) -> None:
         else:
             problems.append(f"{name}.engine: unknown engine {environment.engine}, use one of {', '.join(ENGINES)}")
         problems += _strangers(repo, f"{name}.replicas", environment.replicas)
+        problems += [
+            f"{name}.replicas.{service}: {service} is single, two may never run at once"
+            for service, count in environment.replicas.items()
+            if count > 1 and service in repo.schema.services and repo.schema.services[service].single
+        ]
+    declared = [(reader, about.environments) for reader, about in repo.schema.services.items()]
+    declared += [(reader, about.environments) for reader, about in repo.schema.jobs.items()]
+    problems += [
+        f"{reader} of the schema: there is no environment {name}"
+        for reader, names in declared
+        for name in names
+        if name not in repo.environments.by_name
+    ]
     if problems:
         raise errors.ConfigurationError("the environments are wrong", "fix config/environments.yaml", problems)
 

@@ -2,56 +2,72 @@
 
 import hashlib
 import json
+import posixpath
 import re
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from docker import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
 from docker.models.images import Image as Built
 
-from ci.delivery.image import parts
+from ci.delivery import engines
+from ci.delivery.image import commands, parts
+from ci.delivery.image.commands import Reader
+from ci.delivery.image.source import Source
 from ci.gates.leaks import check_image
 from ci.ground import errors, files
 from ci.ground.repo import Repo
-from ci.ground.schema import Schema
 
+USER = "user: it must be a number, and not root's; USER 10001 in the Dockerfile"
+MANY = 10_000_000  # bytes that a folder's tar may have beside its files
 # A pattern of paths and what is wrong with them.
-FORBIDDEN: Mapping[str, str] = {
-    r"(^|/)\.git(/|$)": "history",
-    r"(^|/)secrets/|\.env$|(^|/)\.sops\.yaml$|\.agekey$": "values, sealed or plain",
-    r"^srv/(.*/)?(tests?|test_[^/]*\.py|conftest\.py)(/|$)": "tests",
-    r"(^|/)bin/(gitleaks|sops|age|age-keygen|uv)$": "a tool",
-    r"(^|/)\.cache/(pip|uv)/": "a cache",
+FORBIDDEN: Mapping[re.Pattern[str], str] = {
+    re.compile(pattern): what
+    for pattern, what in {
+        r"(^|/)\.git(/|$)": "history",
+        # Packages bring examples.
+        r"^(?!(.*/)?(node_modules|site-packages|dist-packages)/).*\.env$": "values, sealed or plain",
+        r"(^|/)\.sops\.yaml$|\.agekey$": "values, sealed or plain",
+        r"(^|/)bin/(gitleaks|sops|age|age-keygen)$": "a tool",
+        r"(^|/)\.cache/(pip|uv)/": "a cache",
+    }.items()
 }
 # The files that decide how a layer is inspected.
 RULES = ("ci/gates", "ci/delivery/image", "config/schema.yaml", "ci/ground/tools.toml")
-# How the engine's history describes steps that make no layer, and a copy into /srv.
-_NO_LAYER = re.compile(r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL) ")
-_COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY dir:[0-9a-f]+ in /srv ?")
-ENTRY = ["python", "-m", "runtime.entry"]
-SHARED = ("model", "runtime")  # what every service imports
+# How the engine's history describes steps that make no layer with a file in it, and a copy into a folder.
+_NO_FILE = re.compile(
+    r"/bin/sh -c #\(nop\) +(LABEL|ENV|USER|EXPOSE|VOLUME|HEALTHCHECK|ENTRYPOINT|CMD|STOPSIGNAL|WORKDIR) "
+)
+_COPIED = re.compile(r"/bin/sh -c #\(nop\) COPY (?:--\S+ )?(?:dir|file|multi):[0-9a-f]+ in (\S+) ?")
+_WORKDIR = re.compile(r"/bin/sh -c #\(nop\) WORKDIR (/\S*) ?")
 
 
 @dataclass
 class Seen:
-    """What is forbidden, lines that say what is wrong, and what each layer, by its digest, is made of."""
+    """Lines that say what is wrong, and what each layer, by its digest, is made of."""
 
-    forbidden: Mapping[str, str]
     wrong: list[str]
     layers: dict[str, set[parts.Part]] = field(default_factory=dict)
 
 
-def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
-    """Return what an image is made of; UncleanImageError when it holds what no image may hold.
+def inspect(source: Source, engine: DockerClient, image: Built) -> set[parts.Part]:
+    """Return what an image is made of; UncleanImageError for what it may not hold, or must hold and does not.
 
     A layer that was found clean here before is not looked at again: its digest is that of its content.
     """
-    seen = Seen(forbidden(repo.schema), configured(repo, image.attrs["Config"], image.history()))
+    repo = source.repo
+    history: Sequence[Mapping[str, Any]] = image.history()
+    seen = Seen(configured(repo, image.attrs["Config"], history))
+    if USER not in seen.wrong:  # its own user asks
+        seen.wrong += commands.problems(engine, str(image.id), readers(source))
     digests = image.attrs["RootFS"]["Layers"]
     for digest in digests:
         if (note := _note(repo, digest)).exists():
@@ -60,36 +76,45 @@ def inspect(repo: Repo, engine: DockerClient, image: Built) -> set[parts.Part]:
     if fresh:
         with tempfile.TemporaryDirectory(prefix="lockstep-image-") as folder:
             unpacked = Path(folder) / "layers"
-            if fresh == digests[-1:] and _is_code(image.history()):
-                _look_at_code(engine, image, unpacked / "code.tar", digests[-1], seen)
-            else:
+            copies = copied(history, len(fresh)) if fresh == digests[-len(fresh) :] else ()
+            if not copies or not _look_at_copies(engine, image, unpacked, copies, fresh, seen):
                 _look_at_all(image, unpacked, set(fresh), seen)
             findings = check_image(unpacked, repo)
             seen.wrong += [f"{finding.place}: {finding.message} ({finding.rule})" for finding in findings]
     if seen.wrong:
         raise errors.UncleanImageError(
-            f"the image holds what no image may hold, {len(seen.wrong)} findings",
-            "it was removed: take them out of the commit, and replace what leaked",
-            sorted(seen.wrong)[:30],
+            f"the image {source.name} cannot be used as it is, {len(seen.wrong)} findings",
+            "it was removed: .dockerignore leaves files out; replace every secret that leaked",
+            sorted(set(seen.wrong))[:30],
         )
     for digest in fresh:
         files.replace(_note(repo, digest), parts.dumps(seen.layers[digest]))
     return set().union(*seen.layers.values())
 
 
-def forbidden(schema: Schema) -> Mapping[str, str]:
-    """Return what no image may hold; srv/ may hold the folders of the schema's services and what they share."""
-    folders = sorted({*SHARED, *(module.partition(".")[0] for module in schema.services.values())})
-    return {rf"^srv/(?!({'|'.join(folders)})(/|$)).": "none of the services' folders", **FORBIDDEN}
+def readers(source: Source) -> list[Reader]:
+    """Return the services and jobs that an image is started for: by an engine that runs images.
+
+    A job that rotates keys is not one of them: it runs on the machine of the person who rotates.
+    """
+    repo, schema = source.repo, source.repo.schema_at(source.commit)
+    providers = {key.meta.get("provider") for key in schema.keys.values()}
+    found: dict[str, Reader] = {}
+    for environment in repo.environments.by_name:
+        if engines.open(repo, environment).versioned:
+            within = schema.within(environment)
+            found |= {name: Reader(f"service {name}", about) for name, about in within.services.items()}
+            found |= {
+                name: Reader(f"job {name}", about) for name, about in within.jobs.items() if name not in providers
+            }
+    return [reader for reader in found.values() if reader.declared.image == source.name]
 
 
-def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str, Any]]) -> list[str]:
+def configured(repo: Repo, config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what is wrong with an image's configuration and history, names only."""
     wrong = []
     if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", config.get("User") or ""):
-        wrong.append("user: it must be a number, and not root's")
-    if config.get("Entrypoint") != ENTRY:
-        wrong.append(f"entry: it must be {' '.join(ENTRY)}")
+        wrong.append(USER)
     keys = list(repo.schema.keys)
     texts = {
         "environment": "\n".join(config.get("Env") or []),
@@ -105,23 +130,81 @@ def configured(repo: Repo, config: Mapping[str, Any], history: list[Mapping[str,
     return wrong
 
 
-def _is_code(history: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether the last layer is a plain copy into /srv: then all of it is in /srv, and it hides nothing."""
-    steps = (str(step["CreatedBy"]) for step in history)
-    last = next(step for step in steps if not _NO_LAYER.match(step))
-    return bool(_COPIED.fullmatch(last))
+def copied(history: Sequence[Mapping[str, Any]], count: int) -> list[tuple[str, int]]:
+    """Return the folders that the last layers, so many, were copied into, with the bytes of each.
+
+    It is empty when other steps made them, or when one may have replaced what another brought.
+    """
+    found: list[tuple[str, int]] = []
+    for number, step in enumerate(history):
+        if len(found) == count:
+            return found
+        created = str(step["CreatedBy"])
+        if match := _COPIED.fullmatch(created):
+            folder = _absolute(match[1], history[number:])
+            if not folder or any(_within(folder, other) or _within(other, folder) for other, _ in found):
+                return []
+            found.append((folder, step["Size"]))
+        elif not _NO_FILE.match(created):
+            return []
+    return found if len(found) == count else []
 
 
-def _look_at_code(engine: DockerClient, image: Built, path: Path, digest: str, seen: Seen) -> None:
-    """Look at /srv as a container would have it: to save the whole image for this takes as long as to build it."""
-    container = engine.containers.create(image)
+def _absolute(folder: str, history: Sequence[Mapping[str, Any]]) -> str:
+    """Return where a folder is, from the WORKDIR before it; empty when no step says that."""
+    steps = (_WORKDIR.fullmatch(str(step["CreatedBy"])) for step in history)
+    start = next((step[1] for step in steps if step), "")
+    return posixpath.normpath(posixpath.join(start, folder)) if start or folder.startswith("/") else ""
+
+
+def _within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def _look_at_copies(  # noqa: PLR0917
+    engine: DockerClient,
+    image: Built,
+    unpacked: Path,
+    copies: Sequence[tuple[str, int]],
+    fresh: Sequence[str],
+    seen: Seen,
+) -> bool:
+    """Look at folders as a container has them: to save the whole image for this takes as long as to build it.
+
+    False when a folder is not exactly what its step copied: it was there before, or is a link.
+    """
+    contents: set[parts.Part] = set()
+    with commands.container(engine, str(image.id)) as container:
+        for number, (folder, size) in enumerate(copies):
+            path = unpacked / f"{number}/layer.tar"
+            if not _fetched(container, folder, path, size):
+                shutil.rmtree(unpacked)
+                return False
+            with tarfile.open(path) as opened:
+                contents |= _contents(opened, seen)
+    seen.layers |= dict.fromkeys(fresh, contents)
+    return True
+
+
+def _fetched(container: Container, folder: str, path: Path, size: int) -> bool:
+    """Write a container's folder as a tar of whole paths; False when its files have another size in all."""
+    path.parent.mkdir(parents=True)
     try:
-        chunks, _ = container.get_archive("/srv")
-        _put(path, b"".join(chunks))
-    finally:
-        container.remove()
-    with tarfile.open(path) as opened:
-        seen.layers[digest] = _contents(opened, seen)
+        chunks, _ = container.get_archive(folder, chunk_size=None)
+    except NotFound:
+        return False
+    with tempfile.TemporaryFile() as file:
+        for chunk in chunks:
+            file.write(chunk)
+            if file.tell() > 2 * size + MANY:
+                return False
+        file.seek(0)
+        with tarfile.open(fileobj=file) as fetched, tarfile.open(path, "w") as whole:
+            for member in fetched:
+                size -= member.size if member.isfile() else len(member.linkname)
+                member.name = posixpath.join(posixpath.dirname(folder), member.name).removeprefix("/")
+                whole.addfile(member, fetched.extractfile(member) if member.isfile() else None)
+    return size == 0
 
 
 def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Seen) -> None:
@@ -143,12 +226,13 @@ def _look_at_all(image: Built, folder: Path, digests: AbstractSet[str], seen: Se
 
 
 def _contents(layer: tarfile.TarFile, seen: Seen) -> set[parts.Part]:
+    """Return what a layer is made of, and note what no image may hold."""
     contents: set[parts.Part] = set()
     for member in layer:
         if not member.isdir():
             name = member.name.removeprefix("./")
-            seen.wrong += [f"{name}: {what}" for rule, what in seen.forbidden.items() if re.search(rule, name)]
-            contents.update(_parts(name, layer.extractfile(member) if member.isfile() else None))
+            seen.wrong += [f"{name}: {what}" for rule, what in FORBIDDEN.items() if rule.search(name)]
+            contents.update(parts.of(name, layer.extractfile(member) if member.isfile() else None))
     return contents
 
 
@@ -167,13 +251,6 @@ def _note(repo: Repo, digest: str) -> Path:
     repo.state.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{digest.partition(':')[2]}.json"
-
-
-def _parts(name: str, content: IO[bytes] | None) -> Iterator[parts.Part]:
-    if content and name.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")):
-        yield parts.python(content.read().decode())
-    if content and name == "var/lib/dpkg/status":
-        yield from parts.debian(content.read().decode())
 
 
 def _opened(archive: tarfile.TarFile, name: str) -> IO[bytes]:

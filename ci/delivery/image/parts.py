@@ -1,17 +1,21 @@
 """What an image is made of, as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json/)."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from email.parser import Parser
+from typing import IO
 from urllib.parse import quote
+
+_NPM = re.compile(r"(^|/)node_modules/(@[^/]+/)?[^/]+/package\.json$")
 
 
 @dataclass(frozen=True, order=True)
 class Part:
     """One thing in an image: its package URL (https://github.com/package-url/purl-spec), and its licence."""
 
-    kind: str  # pypi or deb
+    kind: str  # pypi, npm or deb
     name: str
     version: str
     licence: str = ""
@@ -20,7 +24,18 @@ class Part:
     def purl(self) -> str:
         """Return the package URL."""
         space = "deb/debian" if self.kind == "deb" else self.kind
-        return f"pkg:{space}/{quote(self.name.lower())}@{quote(self.version, safe='')}"
+        return f"pkg:{space}/{quote(self.name.lower(), safe='/')}@{quote(self.version, safe='')}"
+
+
+def of(path: str, content: IO[bytes] | None) -> Iterable[Part]:
+    """Return the parts that a file of an image describes; `content` is None for what is no regular file."""
+    if content and path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")):
+        return [python(content.read().decode(errors="replace"))]
+    if content and path == "var/lib/dpkg/status":
+        return debian(content.read().decode(errors="replace"))
+    if content and _NPM.search(path):
+        return npm(content.read())
+    return []
 
 
 def python(metadata: str) -> Part:
@@ -29,6 +44,16 @@ def python(metadata: str) -> Part:
     licence = fields["License-Expression"] or fields["License"] or ""
     name = str(fields["Name"]).replace("_", "-")
     return Part("pypi", name, str(fields["Version"]), licence if "\n" not in licence else "")
+
+
+def npm(manifest: bytes) -> Iterable[Part]:
+    """Yield the part that a package.json describes; one without a name and a version is no package's."""
+    try:
+        fields = json.loads(manifest)
+        licence = fields.get("license", "")
+        yield Part("npm", fields["name"], fields["version"], licence if isinstance(licence, str) else "")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return
 
 
 def debian(status: str) -> Iterable[Part]:

@@ -35,9 +35,13 @@ def redis(url: str, data: Path, log: Path, source: str = "the URL") -> Redis:
 
 
 def kind(url: str) -> str:
-    """Return the kind of server, `postgres` or `redis`, that a URL or its template names; empty for any other."""
+    """Return the kind of server, `postgres` or `redis`, that a URL or its template names; empty for any other.
+
+    The scheme may name a driver, as in postgresql+asyncpg://. With TLS (rediss://) it is no server of ours.
+    """
     scheme = url.partition("://")[0].partition("+")[0]
-    return {"postgres": "postgres", "postgresql": "postgres", "redis": "redis"}.get(scheme, "")
+    kinds = {"postgres": "postgres", "postgresql": "postgres", "redis": "redis", "valkey": "redis"}
+    return kinds.get(scheme, "")
 
 
 def server(kind: str, url: str, data: Path, log: Path, source: str) -> Server:

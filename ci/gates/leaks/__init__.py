@@ -23,8 +23,11 @@ from ci.ground.repo import Repo
 __all__ = ["RULES", "check", "check_commits", "check_folder", "check_image", "check_staged"]
 
 
-def check(repo: Repo) -> Findings:
-    """Look at the whole history: all objects and references, from a bare mirror clone in a temp folder."""
+def check(repo: Repo, look: Look | None = None) -> Findings:
+    """Look at the whole history: all objects and references, from a bare mirror clone in a temp folder.
+
+    Without a look it is one by the checkout's own schema.
+    """
     source = opened(repo.root)
     commits = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
@@ -34,7 +37,7 @@ def check(repo: Repo) -> Findings:
         git("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
         places = objects.places(git, commits)
         ids = git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)").decode().split()
-        look, feed = Look.of(repo), Feed()
+        look, feed = look or Look.of(repo), Feed()
         for line in git("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace").splitlines():
             name, _, ref = line.partition(" ")
             places.names.setdefault(ref, name)

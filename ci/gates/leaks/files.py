@@ -17,17 +17,22 @@ from ci.ground.repo import Repo
 
 # The files of packages are public, and full of example passwords: in them only our own keys and identities count.
 _PACKAGED = re.compile(
-    r"(?:^|[!/])(?:site|dist)-packages/|(?:^|!)(?:\./)?(?:usr/(?:local/)?)?(?:lib\w*|s?bin|share|include|src)/"
+    r"(?:^|[!/])(?:(?:site|dist)-packages|node_modules)/"
+    r"|(?:^|!)(?:\./)?(?:usr/(?:local/)?)?(?:lib\w*|s?bin|share|include|src)/"
     r"|(?:^|!)(?:\./)?var/lib/(?:dpkg|apt|apk|rpm)/"
 )
 
 
-def check_folder(repo: Repo) -> Findings:
-    """Look at a working tree: what git tracks or would take, and everything in a folder without git."""
+def check_folder(repo: Repo, look: Look | None = None) -> Findings:
+    """Look at a working tree: what git tracks or would take, and everything in a folder without git.
+
+    Without a look it is one by the checkout's own schema.
+    """
+    look = look or Look.of(repo)
     if not (repo.root / ".git").exists():
-        return _findings(Look.of(repo), _files(repo.root, _walk(repo.root)), "files")
+        return _findings(look, _files(repo.root, _walk(repo.root)), "files")
     listed = git.opened(repo.root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")[:-1]
-    return _findings(Look.of(repo), _files(repo.root, [repo.root / os.fsdecode(name) for name in listed]), "files")
+    return _findings(look, _files(repo.root, [repo.root / os.fsdecode(name) for name in listed]), "files")
 
 
 def check_image(image: Path, repo: Repo | None = None) -> Findings:

@@ -42,7 +42,8 @@ class Match:
     """The name (or what takes its place), the value, and what was around it.
 
     `line` is the name's line, counted from 0, and `before` what is in it before the name; `bare` says that the
-    value had no quotes, and `shell` that it is written as in a shell or an env file, where no code can be.
+    value had no quotes, `shell` that it is written as in a shell or an env file, where no code can be, and `first`
+    that it is the first line of several.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Match:
     bare: bool
     before: bytes
     shell: bool
+    first: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Pattern:
             start, end = match.span("name")
             before = text[text.rfind(b"\n", 0, start) + 1 : start]
             shell = bool(_SHELL.fullmatch(before) and _TIGHT.match(text, end))
-            yield Match(name, value, text.count(b"\n", 0, start), group.startswith("bare"), before, shell)
+            bare, first = group.startswith("bare"), group.startswith("first")
+            yield Match(name, value, text.count(b"\n", 0, start), bare, before, shell, first)
 
 
 def every(keys: Iterable[Key]) -> list[Pattern]:
@@ -98,6 +101,8 @@ def of_schema(keys: Sequence[Key]) -> list[Pattern]:
             rf'|[ \t]*(?:=>|:=|[=:,])[ \t]*\\"(?P<value3>[^"\\\n]{{4,}})\\"'
             rf"|[ \t]?=[ \t]?(?P<bare>{WORD}{{4,}}(?:[ \t]+{WORD}+)*)"
             rf"|:[ \t]+(?P<bare1>{WORD}{{8,}})[ \t\r]*$"
+            rf"|:[ \t]+[|>][0-9+-]*[ \t\r]*\n[ \t]+(?P<first>[^\n]{{8,}})"
+            rf"|[ \t]?=[ \t]?[\"'](?P<first1>[^\"'\n]{{8,}})\n"
             r"|>(?P<value4>[^<>\n]{4,})<)"
         )
         setting = rf"\b(?:ENV|ARG|setenv|set -[gxU]+)[ \t]+{name}[ \t]+(?:{QUOTED}|(?P<bare>{WORD}{{4,}}))"

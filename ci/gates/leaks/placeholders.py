@@ -11,12 +11,14 @@ from ci.gates.leaks.patterns import Match
 from ci.ground.schema import Key
 
 LEAST = 6  # characters of what is assigned to a name that is not the schema's
+LONG = 16  # characters that one line has at least, of several that are a secret
 SHORT = 7  # letters and digits that may be left of a value around what is filled in later
 
-# ${X}, $X, {{ x }}, ${{ x }}, {x}, <x>, %s, %(x)s, %X%: what is filled in later, and the beginning of such.
+# ${X}, $X, {{ x }}, ${{ x }}, {x}, <x>, %s, %(x)s, %X%: what is filled in later, and the beginning of such; not
+# the {"x": …} of JSON.
 _FILLED = re.compile(
-    r"\$\{\{[^}]*\}\}|\{\{[^}]*\}\}|\$\{[^}]*\}|\$\([^)]*\)?|\$[A-Za-z_]\w*|\{[^{}]*\}|<[^<>]*>|%\([^)]*\)[sd]"
-    r"|%[A-Za-z_]{2,}%|%[sdr]|\$?\{[^{}]*$"
+    r"\$\{\{[^}]*\}\}|\{\{[^}]*\}\}|\$\{[^}]*\}|\$\([^)]*\)?|\$[A-Za-z_]\w*|\{(?!\s*\x22)[^{}\\]*\}|<[^<>]*>"
+    r"|%\([^)]*\)[sd]|%[A-Za-z_]{2,}%|%[sdr]|\$?\{(?!\s*[\x22\\])[^{}]*$"
 )
 _GENERATED = re.compile(r"\{(?:secrets|uuid|random|token|os\.urandom)")
 _META = "password|passwd|passphrase|pass|pwd|secret|token|key|credentials?|value|string|user|placeholder|hash"
@@ -66,7 +68,9 @@ class Judge:
         if match.bare and (_REFERENCE.fullmatch(first) or (not match.shell and _NAME.fullmatch(first))):
             return True
         key = self.keys.get(match.name)
-        return key is not None and key.secret and not self._fits(key, value)
+        return (
+            key is not None and key.secret and not (len(value) >= LONG if match.first else self._fits(key, value))
+        )
 
     def _stands_for_one(self, value: str) -> bool:
         if value in self.examples or _SEALED.fullmatch(value) or _GENERATED.search(value):
@@ -78,8 +82,10 @@ class Judge:
 
     def _fits(self, key: Key, value: str) -> bool:
         """Say whether a value could be the key's: not what the schema refuses, nor a URL with no password."""
-        if "\\n" in value:  # a line break in a quoted string, which no value of an env file survives
-            return False
+        if "\\n" in value:  # several lines in a quoted string
+            if max(map(len, value.split("\\n"))) < LONG:
+                return False
+            value = value.replace("\\r", "\r").replace("\\n", "\n")
         if "url" not in key.rules:
             return bool(_FILLED.search(value)) or key.problem(value) is None
         try:

@@ -7,11 +7,11 @@ HINT = (
     "as docs/runbooks/secret-committed.md says"
 )
 AGE = Rule("leaks/age-identity", "an age identity", "AGE-SECRET-KEY-PQ-1{bech32}", HINT)
-SCHEMA_KEY = Rule("leaks/schema-key", "the value of a secret key of the schema", "SMTP_PASSWORD={random}", HINT)
+SCHEMA_KEY = Rule("leaks/schema-key", "the value of a secret key of the schema", "DB_PASSWORD={random}", HINT)
 SCHEMA_URL = Rule(
     "leaks/schema-url",
     "a URL with a password, of a scheme that a secret key has",
-    "postgresql://lockstep:{random}@db.internal:5432/lockstep",
+    "postgresql://shop:{random}@db.internal:5432/shop",
     HINT,
 )
 URL = Rule("leaks/url-password", "a URL with a password", "amqps://worker:{random}@queue.internal/", HINT)
@@ -35,8 +35,8 @@ NOTEBOOK = Rule(
 )
 ENV = Rule("leaks/env-instruction", "ENV or ARG with a secret, as in a Dockerfile", "ENV DB_PASS {random}", HINT)
 OPTION = Rule("leaks/password-option", "a password on a command line", "client --password {random}", HINT)
-LOGIN = Rule("leaks/login-call", "a user and a password in a call", 'server.login("mailer", "{random}")', HINT)
-PGPASS = Rule("leaks/pgpass", "a line of a .pgpass file", "db.internal:5432:lockstep:app:{random}", HINT)
+LOGIN = Rule("leaks/login-call", "a user and a password in a call", 'server.login("shop", "{random}")', HINT)
+PGPASS = Rule("leaks/pgpass", "a line of a .pgpass file", "db.internal:5432:shop:app:{random}", HINT)
 NETRC = Rule("leaks/netrc", "an entry of a .netrc file", "machine api.internal login bot password {random}", HINT)
 DOCKER = Rule("leaks/docker-auth", "a login in a Docker config file", '"auth": "{base64}"', HINT)
 ASSIGNMENT = Rule("leaks/password-assignment", "a secret that is assigned to a name", 'DB_PASS = "{random}"', HINT)

@@ -29,12 +29,9 @@ def check(repo: Repo) -> Findings:
         *places.stale(repo),
         *reads.found,
     ]
-    looked = {
-        "environments": len(repo.environments.by_name),
-        "keys": len(repo.schema.keys),
-        "values": table.size,
-        "modules": reads.files,
-    }
+    looked = {"environments": len(repo.environments.by_name)}
+    if repo.schema.keys or not repo.schema.services:  # services may do without keys, and code that reads them
+        looked |= {"keys": len(repo.schema.keys), "values": table.size, "files of code": reads.files}
     return Findings(map(_filled, findings), looked)
 
 

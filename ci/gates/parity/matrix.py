@@ -68,25 +68,27 @@ def look(matrix: Matrix) -> Iterator[Finding]:
     """Yield the keys that are missing, extra, or in the wrong one of an environment's two files."""
     keys = matrix.schema.keys
     somewhere = {key for file in matrix.plain.values() for key in file.lines}
-    for file in matrix.plain.values():
+    for name, file in matrix.plain.items():
         for key, line in file.lines.items():
             if key not in keys:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif keys[key].secret:
                 yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
         # A key with a default may be left out, but then everywhere: no environment has a shape of its own.
-        expected = (key for key in keys.values() if not key.secret and (key.required or key.name in somewhere))
+        here = matrix.schema.within(name).keys.values()  # not those that only services of other environments read
+        expected = (key for key in here if not key.secret and (key.required or key.name in somewhere))
         yield from _missing(file, expected, rules.MISSING.hint)
-    for file in matrix.sealed.values():
+    for name, file in matrix.sealed.items():
         for key, line in file.lines.items():
             if key not in keys:
                 yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
             elif not keys[key].secret:
                 yield finding(rules.PLAIN_IN_SEALED, file.place, "is not secret", key=key, line=line)
-        yield from _missing(file, matrix.schema.secrets(), rules.SET)
+        secrets = matrix.schema.within(name).secrets()
+        yield from _missing(file, (key for key in secrets if key.required), rules.SET)
 
 
-def _missing(file: File, keys: Iterator[Key] | list[Key], hint: str) -> Iterator[Finding]:
+def _missing(file: File, keys: Iterator[Key], hint: str) -> Iterator[Finding]:
     for key in keys:
         if file.text and key.name not in file.lines:
             yield finding(rules.MISSING, file.place, "is missing", key=key.name, hint=hint)

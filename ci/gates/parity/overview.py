@@ -68,6 +68,6 @@ def _cell(repo: Repo, table: Matrix, wrong: Mapping[tuple[str, str], str], name:
     known = repo.schema.keys.get(key)
     if known is None:
         return ""
-    if known.secret:
-        return "sealed here" if repo.environments.outside_git(name) else "missing"
-    return "missing" if known.required else "default"
+    if known.secret and repo.environments.outside_git(name) and (known.required or known.generator(name)):
+        return "sealed here"
+    return "missing" if known.required else "default" if known.rules["default"] is not None else "optional"

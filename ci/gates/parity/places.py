@@ -1,15 +1,13 @@
 """Where environments and keys are named besides the matrix: sops' rules, workflows, Dockerfiles, compose files."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ci.gates.finding import Finding, finding
-from ci.gates.parity import rules
+from ci.gates.parity import product, rules
 from ci.gates.parity.matrix import content
 from ci.ground import documents, generate
 from ci.ground.errors import GateError
@@ -18,7 +16,6 @@ from ci.ground.repo import Repo
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
 _OTHERS = frozenset({"github-pages", "pypi", "testpypi"})  # environments of GitHub that are places of publication
-_SKIPPED = frozenset({".git", ".local", ".tools", ".venv", ".nox", "node_modules"})
 _DOCKERFILE = re.compile(r"(?i)(?:.+\.)?(?:dockerfile|containerfile)(?:\..+)?")
 _COMPOSE = re.compile(r"(?i)(?:docker-)?(?:compose|stack)(?:[._-].+)?\.ya?ml")
 _COMMENT = re.compile(r"""(?m)^[ \t]*#.*$|[ \t]#[^"'\n]*$""")
@@ -129,20 +126,13 @@ def stale(repo: Repo) -> Iterator[Finding]:
 def files(repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
     """Return the workflows, and everything else that could set a key: Dockerfiles and compose files, by place."""
     workflows, others = {}, {}
-    for place in _walk(repo.root):
+    for place in product.listed(repo.root):
         name = place.rpartition("/")[2]
         if _WORKFLOW.fullmatch(place):
             workflows[place] = content(repo, place).decode(errors="replace")
         elif _DOCKERFILE.fullmatch(name) or _COMPOSE.fullmatch(name):
             others[place] = content(repo, place).decode(errors="replace")
     return workflows, others
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        base = Path(folder).relative_to(root)
-        yield from (str(base / name) for name in sorted(names))
 
 
 def _environment(place: str, name: str, fault: str, line: int = 1) -> Finding:

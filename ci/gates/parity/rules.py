@@ -7,25 +7,25 @@ _LINE = "write KEY=value: no quotes, export, blanks or comment around it, LF at 
 MISSING = Rule(
     "parity/missing",
     "a key that an environment lacks",
-    "SMTP_HOST in dev and staging, and not in prod",
+    "CACHE_HOST in dev and staging, and not in prod",
     "add {key}=value to config/{environment}.env; docs/keys.md says what it is",
 )
 EXTRA = Rule(
     "parity/extra",
     "a key that the schema does not have",
-    "SMTP_HSOT=smtp.acme.example",
+    "CACHE_HSOT=cache.acme.example",
     "correct the name, describe the key in config/schema.yaml, or delete it",
 )
 SECRET_IN_PLAIN = Rule(
     "parity/secret-in-plain",
     "a secret key in a plain file",
-    "SMTP_PASSWORD=… in config/dev.env",
+    "DB_PASSWORD=… in config/dev.env",
     f"delete the line, {SET}, and replace it at its provider if this was ever pushed",
 )
 PLAIN_IN_SEALED = Rule(
     "parity/plain-in-sealed",
     "a plain key in a sealed file",
-    "SMTP_HOST in secrets/dev.enc.env",
+    "CACHE_HOST in secrets/dev.enc.env",
     "inv edit --env={environment} takes it out; its place is config/{environment}.env",
 )
 DUPLICATE = Rule(
@@ -34,14 +34,16 @@ DUPLICATE = Rule(
 VALUE = Rule(
     "parity/value",
     "a value that the schema refuses",
-    "SMTP_PORT=http",
+    "CACHE_PORT=http",
     "correct it in config/{environment}.env; config/schema.yaml says what it may be",
 )
-EMPTY = Rule("parity/empty", "an empty value", "SMTP_HOST=", "give it a value; an empty one is as good as missing")
+EMPTY = Rule(
+    "parity/empty", "an empty value", "CACHE_HOST=", "give it a value; an empty one is as good as missing"
+)
 PLACEHOLDER = Rule(
     "parity/placeholder",
     "a value that only stands for one",
-    "SMTP_HOST=<your mail server>, CHANGEME, ${HOST}",
+    "CACHE_HOST=<your cache>, CHANGEME, ${HOST}",
     "write the value itself: nothing fills it in later",
 )
 LINE = Rule(
@@ -69,31 +71,51 @@ DIFFERS = Rule(
 HOST = Rule(
     "parity/foreign-host",
     "a value of a protected environment that points at another one's host",
-    "SMTP_HOST=smtp.staging.acme.example in config/prod.env",
+    "CACHE_HOST=cache.staging.acme.example in config/prod.env",
     "write the host of this environment",
 )
 LOCALHOST = Rule(
     "parity/localhost",
     "a value of a protected environment that points at the machine itself",
-    "SMTP_HOST=127.0.0.1 in config/prod.env",
+    "CACHE_HOST=127.0.0.1 in config/prod.env",
     "write the host that the service finds there",
 )
 ENVIRON = Rule(
     "parity/environ-read",
     "an environment variable or env file that is read outside of the loader",
-    'os.getenv("SMTP_HOST") in worker/mail.py',
-    "read it from what runtime.load() returns; a new key belongs in config/schema.yaml",
+    'os.getenv("CACHE_HOST") in shop/cache.py',
+    "read it from what runtime.load() returns, or list the file under `settings` in config/schema.yaml: those "
+    "modules may read the environment by themselves",
+)
+UNKNOWN = Rule(
+    "parity/unknown-read",
+    "a variable that a settings module reads, and that is not a key of the schema",
+    'env.int("CACHE_PROT") in shop/settings.py',
+    "correct the name, or describe the key in config/schema.yaml",
+)
+COMPUTED = Rule(
+    "parity/computed-read",
+    "a read of a settings module, of which it cannot be known what it reads",
+    "os.environ[name], dict(os.environ)",
+    "write out each name that is read, or have it accepted in config/exceptions.yaml",
+)
+DEFAULT = Rule(
+    "parity/secret-default",
+    "a value in clear that code takes in place of a secret",
+    'env.str("DB_PASSWORD", default="…") in shop/settings.py',
+    "delete the default: each environment has a value of its own, {key} in secrets/",
 )
 UNREAD = Rule(
     "parity/unread",
     "a key that no service reads",
-    "SMTP_HOST in the schema, and config.smtp_host nowhere",
-    "read it, or delete it from config/schema.yaml and from each environment",
+    "CACHE_HOST in the schema, and neither config.cache_host nor a read of CACHE_HOST",
+    "read it, or delete it from config/schema.yaml and from each environment; what a library reads by itself is "
+    "accepted in config/exceptions.yaml",
 )
 UNLISTED = Rule(
     "parity/unlisted",
     "a key that is read by a service that its `services` do not name",
-    "config.smtp_host in app/, and services: [worker]",
+    "config.cache_host in shop/, and services: [worker]",
     "name the service in config/schema.yaml, or do not read it there",
 )
 ELSEWHERE = Rule(
@@ -111,7 +133,7 @@ STALE = Rule(
 SHARED = Rule(
     "parity/shared-secret",
     "the same secret in two environments (with --sealed)",
-    "staging's API_TOKENS in prod",
+    "staging's API_TOKEN in prod",
     f"replace it in one of them: {SET}; or say same_everywhere in config/schema.yaml",
 )
 RULES: tuple[Rule, ...] = (
@@ -130,6 +152,9 @@ RULES: tuple[Rule, ...] = (
     HOST,
     LOCALHOST,
     ENVIRON,
+    UNKNOWN,
+    COMPUTED,
+    DEFAULT,
     UNREAD,
     UNLISTED,
     ELSEWHERE,

@@ -1,32 +1,34 @@
-"""What the services' code reads: keys of the config, and environment variables past it."""
+"""What the product's code reads: keys of the config, and environment variables, by itself or past the loader."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ci.gates.finding import Finding, finding
-from ci.gates.parity import rules
+from ci.gates.parity import environ, product, rules
+from ci.gates.parity.environ import Read
+from ci.gates.parity.libraries import GIVEN, LIBRARIES, is_one
 from ci.gates.parity.matrix import content
-from ci.ground.errors import GateError
+from ci.gates.parity.product import Code, Module
+from ci.gates.parity.syntax import last
+from ci.ground import services
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
+from runtime.loader import near
 
-SHARED = "model"  # what both services import
 _READERS = frozenset(
     {"dotenv", "environs", "environ", "decouple", "pydantic_settings", "dynaconf", "posix", "nt", "envparse"}
 )
 _OF_OS = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
 _FILE = re.compile(r"(?:\S*/)?[\w.-]*\.env(?:\.\w+)?|/proc/\S+/environ")
+_OF_PROCESS = "/proc/"
 _CONFIGS = re.compile(r"_?(?:config|settings|cfg|conf)")
-
-Nodes = list[ast.AST]  # of one module, walked once
 
 
 @dataclass
 class Reads:
-    """Which keys are read, in how many modules, and what is wrong."""
+    """Which keys are read, in how many files, and what is wrong."""
 
     keys: set[str] = field(default_factory=set)
     found: list[Finding] = field(default_factory=list)
@@ -34,116 +36,172 @@ class Reads:
 
 
 def look(repo: Repo) -> Reads:
-    """Look at every module of the services and at what they share; GateError for a module that does not parse."""
-    schema, reads = repo.schema, Reads()
-    owners = {module.partition(".")[0]: service for service, module in schema.services.items()}
-    for folder in (*owners, SHARED):
-        for path in sorted((repo.root / folder).rglob("*.py")):
-            place = str(path.relative_to(repo.root))
-            _file(repo, path, place, owners.get(folder), reads)
-            reads.files += 1
-    for key in schema.keys.values():
-        if key.name not in reads.keys:
-            line = _line_of(repo, key.name)
-            message = "no service reads it"
-            reads.found.append(finding(rules.UNREAD, "config/schema.yaml", message, key=key.name, line=line))
+    """Look at all code of the product; GateError for what does not parse, and for settings that do not exist."""
+    schema = repo.schema
+    code = product.read(repo, _commands(schema), schema.settings)
+    reads = Reads(files=len(code.modules) + len(code.sources))
+    by_place: dict[str, list[Read]] = {place: [] for place in code.modules}
+    for read in environ.of(list(code.modules.values())):
+        by_place[read.place].append(read)
+        reads.keys |= _meant(read, schema)
+    for place, module in code.modules.items():
+        if place in schema.settings:
+            reads.found += _declared(module, by_place[place], schema)
+        else:
+            reads.found += _past(module, by_place[place], schema)
+        readers = _readers(schema, place)
+        for key, line, sure in _keys(module.nodes, schema):
+            reads.keys.add(key)
+            listed = schema.keys[key].services
+            if sure and readers and set(readers).isdisjoint(listed):
+                message = f"{' and '.join(readers)} reads it, and only {', '.join(listed)} get it"
+                reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
+    for name in schema.keys.keys() - reads.keys - _elsewhere(code, schema.keys.keys() - reads.keys):
+        if not is_one(name, LIBRARIES):
+            line = _line_of(repo, name)
+            reads.found.append(
+                finding(rules.UNREAD, "config/schema.yaml", "no code reads it", key=name, line=line)
+            )
     return reads
 
 
-def _file(repo: Repo, path: Path, place: str, service: str | None, reads: Reads) -> None:
-    try:
-        nodes = list(ast.walk(ast.parse(content(repo, place), str(path))))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how deep the parser goes
-        raise GateError(f"{place} is not Python", "fix its syntax: the gate must see what it reads") from None
-    reads.found += [
-        finding(rules.ENVIRON, place, f"reads {source}, past the loader", line=line)
-        for source, line in _environ(nodes)
+def _commands(schema: Schema) -> list[tuple[str, ...]]:
+    """Return what starts the services and the jobs."""
+    return [
+        *(service.command for service in schema.services.values()),
+        *(job.command for job in schema.jobs.values()),
     ]
-    for key, line, sure in _keys(nodes, repo.schema):
-        reads.keys.add(key)
-        listed = repo.schema.keys[key].services
-        if service and sure and service not in listed:
-            message = f"{service} reads it, and only {', '.join(listed)} get it"
-            reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
 
 
-def _environ(nodes: Nodes) -> Iterator[tuple[str, int]]:
-    """Yield what reads the environment or an env file by itself: what it is, and its line."""
-    modules = {"os"} | {
-        alias.asname
-        for node in nodes
-        if isinstance(node, ast.Import)
-        for alias in node.names
-        if alias.name == "os" and alias.asname
-    }
-    for node in nodes:
+def _readers(schema: Schema, place: str) -> tuple[str, ...]:
+    """Return the services whose keys a file may read: those of the job that it is, or the one whose folder has it.
+
+    There are none, and it may read every key, when two services start from the folder, or none does.
+    """
+    for job in schema.jobs.values():
+        if place == f"{services.python_module(job.command).replace('.', '/')}.py":
+            return job.keys
+    modules = {name: services.python_module(about.command) for name, about in schema.services.items()}
+    owners = [name for name, module in modules.items() if module.partition(".")[0] == place.partition("/")[0]]
+    return tuple(owners) if len(owners) == 1 else ()
+
+
+def _declared(module: Module, reads: Iterable[Read], schema: Schema) -> Iterator[Finding]:
+    """Yield what is wrong with the reads of a module that may read the environment by itself."""
+    for read in reads:
+        key = schema.keys.get(read.name)
+        if read.sets or read.starts:
+            continue
+        if not read.name:
+            message = f"reads {read.how} in a way that does not say what is read"
+            yield finding(rules.COMPUTED, module.place, message, line=read.line)
+        elif key is None and not _is_given(read.name, schema):
+            close = near(read.name, schema.keys)
+            message = f"is read by {read.how}, and is not a key" + (f"; did you mean {close}?" if close else "")
+            yield finding(rules.UNKNOWN, module.place, message, key=read.name, line=read.line)
+        elif key is not None and key.secret and read.default:
+            message = "has a default in clear, and is a secret"
+            yield finding(rules.DEFAULT, module.place, message, key=read.name, line=read.line)
+    for line, text in _files(module):
+        if text.startswith(_OF_PROCESS):
+            yield finding(rules.COMPUTED, module.place, "reads the environment of a process whole", line=line)
+
+
+def _past(module: Module, reads: list[Read], schema: Schema) -> Iterator[Finding]:
+    """Yield what reads the environment, or an env file, in a module that may not."""
+    for read in reads:
+        if not is_one(read.name, GIVEN) and not _is_inherited(read.name, schema):
+            named = f"{read.name} by {read.how}" if read.name else read.how
+            message = f"{'sets' if read.sets else 'reads'} {named}, past the loader"
+            yield finding(rules.ENVIRON, module.place, message, key=read.name, line=read.line)
+    for line, source in _imports(module, used=bool(reads)):
+        yield finding(rules.ENVIRON, module.place, f"reads {source}, past the loader", line=line)
+    for line, _ in _files(module):
+        yield finding(rules.ENVIRON, module.place, "reads an env file, past the loader", line=line)
+
+
+def _imports(module: Module, *, used: bool) -> Iterator[tuple[int, str]]:
+    """Yield each import of what reads the environment; `used` says that what is read by os is known."""
+    for node in module.nodes:
         match node:
-            case ast.Attribute(value=value, attr=attr) if attr in _OF_OS and _is_os(value, modules):
-                yield f"os.{attr}", node.lineno
             case ast.ImportFrom(module="os", names=names):
-                yield from ((f"os.{alias.name}", node.lineno) for alias in names if alias.name in {*_OF_OS, "*"})
-            case ast.ImportFrom(module=str(module), level=0) if _reader(module):
-                yield module, node.lineno
+                read = {"*"} if used else {*_OF_OS, "*"}
+                yield from ((node.lineno, f"os.{alias.name}") for alias in names if alias.name in read)
+            case ast.ImportFrom(module="pydantic" | "pydantic.v1", names=names):
+                yield from ((node.lineno, "BaseSettings") for alias in names if alias.name == "BaseSettings")
+            case ast.ImportFrom(module=str(name), level=0) if _reader(name):
+                yield node.lineno, name
             case ast.Import(names=names):
-                yield from ((alias.name, node.lineno) for alias in names if _reader(alias.name))
-            case ast.Call(args=[_, ast.Constant(value=str(attr)), *_]) if attr in _OF_OS and _named(
-                node.func, "getattr"
-            ):
-                yield f"os.{attr}", node.lineno
-            case ast.Call(args=[ast.Constant(value=str(module)), *_]) if _imports(node.func) and _reader(module):
-                yield module, node.lineno
-            case ast.Constant(value=str(text)) if _FILE.fullmatch(text):
-                yield "an env file", node.lineno
+                yield from ((node.lineno, alias.name) for alias in names if _reader(alias.name))
+            case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]) if _reader(name):
+                if last(func) in ("__import__", "import_module"):
+                    yield node.lineno, name
 
 
-def _keys(nodes: Nodes, schema: Schema) -> Iterator[tuple[str, int, bool]]:
+def _files(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield each name of an env file, or of what the kernel says of a process."""
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _FILE.fullmatch(node.value):
+            yield node.lineno, node.value
+
+
+def _meant(read: Read, schema: Schema) -> set[str]:
+    """Return the keys that a read reads."""
+    if read.starts:
+        return {key for key in schema.keys if key.startswith(read.name)}
+    stem = read.name.removesuffix("_FILE")
+    return {key for key in (read.name, stem) if key in schema.keys and not read.sets}
+
+
+def _is_inherited(name: str, schema: Schema) -> bool:
+    """Whether a job takes this variable from the shell of the person who runs it."""
+    return any(name in job.inherits for job in schema.jobs.values())
+
+
+def _is_given(name: str, schema: Schema) -> bool:
+    """Whether a process is given a variable by others than us: by its system, or as a file in place of a key."""
+    return is_one(name, GIVEN) or (name.endswith("_FILE") and name.removesuffix("_FILE") in schema.keys)
+
+
+def _elsewhere(code: Code, keys: Iterable[str]) -> set[str]:
+    """Return those keys that sources in other languages name, or that templates fill in."""
+    names = "|".join(sorted(keys, key=len, reverse=True))
+    if not names:
+        return set()
+    named, filled = re.compile(rf"\b(?:{names})\b"), re.compile(rf"(?:\$[{{(]?|ENV_)({names})\b")
+    found = {name for text in code.sources.values() for name in named.findall(text)}
+    return found | {name for text in code.templates.values() for name in filled.findall(text)}
+
+
+def _keys(nodes: Iterable[ast.AST], schema: Schema) -> Iterator[tuple[str, int, bool]]:
     """Yield the keys that attributes name, and whether it is for sure a config that they belong to."""
     known = {key.lower(): key for key in schema.keys}
     loaded = _loaded(nodes)
     for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in known:
             yield known[node.attr], node.lineno, _is_config(node.value, loaded)
-        elif isinstance(node, ast.Call) and _named(node.func, "getattr") and len(node.args) > 1:
+        elif isinstance(node, ast.Call) and last(node.func) == "getattr" and len(node.args) > 1:
             name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
             if isinstance(name, str) and name in known:
                 yield known[name], node.lineno, _is_config(node.args[0], loaded)
 
 
-def _loaded(nodes: Nodes) -> set[str]:
+def _loaded(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that a module gives to what runtime.load() returns, or to a Config that it is handed."""
     names = set()
     for node in nodes:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if _named(func, "load"):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if last(func) == "load":
                 names.add(name)
-            case ast.arg(arg=name, annotation=ast.expr() as kind) if _named(kind, "Config"):
+            case ast.arg(arg=name, annotation=ast.expr() as kind) if last(kind) == "Config":
                 names.add(name)
     return names
 
 
 def _is_config(node: ast.expr, loaded: set[str]) -> bool:
     if isinstance(node, ast.Call):
-        return _named(node.func, "load")
-    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-    return name in loaded or bool(_CONFIGS.fullmatch(name))
-
-
-def _is_os(node: ast.expr, modules: set[str]) -> bool:
-    if isinstance(node, ast.Call):  # __import__("os"), import_module("os")
-        return _imports(node.func) and any(
-            isinstance(argument, ast.Constant) and argument.value == "os" for argument in node.args
-        )
-    return isinstance(node, ast.Name) and node.id in modules
-
-
-def _imports(func: ast.expr) -> bool:
-    return _named(func, "__import__") or _named(func, "import_module")
-
-
-def _named(node: ast.expr, name: str) -> bool:
-    return (isinstance(node, ast.Name) and node.id == name) or (
-        isinstance(node, ast.Attribute) and node.attr == name
-    )
+        return last(node.func) == "load"
+    return last(node) in loaded or bool(_CONFIGS.fullmatch(last(node)))
 
 
 def _reader(module: str) -> bool:

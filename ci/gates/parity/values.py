@@ -38,7 +38,7 @@ def judged(key: Key, value: str) -> tuple[Rule, str] | None:
     """Say what is wrong with a value by itself, without repeating it."""
     if not value:
         return None  # a finding of its line
-    if "allowed" not in key.rules and _PLACEHOLDER.search(value):
+    if "allowed" not in key.rules and "\n" not in value and _PLACEHOLDER.search(value):
         return rules.PLACEHOLDER, "only stands for a value"
     problem = key.problem(value)
     return (rules.VALUE, problem) if problem else None
@@ -112,7 +112,7 @@ def material(key: Key, value: str) -> set[str]:
         except ValueError:
             password = None
         return {unquote(password)} if password else {value}
-    return {part for part in value.split(",") if part}
+    return {part for part in value.split(",") if part} if key.several else {value}
 
 
 def _labels(host: str) -> set[str]:

@@ -17,14 +17,14 @@ _HINT = "inv rotate --env={environment} --key={key}; where it has no provider, i
 DUE = Rule(
     "rotation/due",
     f"a secret that is due: a warning, for {GRACE_DAYS} days",
-    "SMTP_PASSWORD of prod, 183 days old, with rotate_days: 180",
+    "DB_PASSWORD of prod, 183 days old, with rotate_days: 180",
     _HINT,
     WARNING,
 )
 OVERDUE = Rule(
     "rotation/overdue",
     f"a secret that is more than {GRACE_DAYS} days overdue",
-    "SMTP_PASSWORD of prod, 200 days old, with rotate_days: 180",
+    "DB_PASSWORD of prod, 200 days old, with rotate_days: 180",
     _HINT,
 )
 RULES = (DUE, OVERDUE)

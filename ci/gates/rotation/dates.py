@@ -32,6 +32,7 @@ from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 
 _PROJECT = re.compile(rb"(?m)^project: *([^\s#]+)")
+_EMPTY = re.compile(rb"(?:sops_\w+=.*\n)+")  # metadata alone
 Pair = tuple[bytes, bytes]  # one ciphertext: its data and its tag
 
 
@@ -68,8 +69,8 @@ class Dates:
 def read(repo: Repo, now: datetime) -> Dates:
     """Date every sealed value of the working tree; what is not committed was changed now.
 
-    Raises GateError when the history is not whole, a file that should hold sealed values holds none, or the record
-    cannot be read.
+    A product without secrets has sealed files that hold nothing but sops' metadata. Raises GateError when the
+    history is not whole, a file is not a sealed one, or the record cannot be read.
     """
     git.checkout(repo.root)
     history, recorded = History(repo.root), _recorded(repo)
@@ -80,7 +81,7 @@ def read(repo: Repo, now: datetime) -> Dates:
     for name, path in files.items():
         place, data = str(path.relative_to(repo.root)), path.read_bytes()
         pairs = {key: pair for pair, key in history.now(place, data, here).pairs.items() if key}
-        if not pairs:
+        if not pairs and not _EMPTY.fullmatch(data):
             raise GateError(f"{place} holds no sealed value, no age can be found", "nox -s secrets says why")
         for key, pair in pairs.items():
             last = max((history.known[key, pair], *recorded.get((name, key), ())), key=lambda change: change.when)
@@ -88,7 +89,10 @@ def read(repo: Repo, now: datetime) -> Dates:
             term = repo.schema.keys[key].meta.get("rotate_days") if key in repo.schema.keys else None
             due = changed + timedelta(days=term) if term else None
             values.append(Dated(name, key, place, _line(data, key), last, (now.date() - changed).days, due))
-    return Dates(values, {"sealed files": len(files), "values": len(values), "commits": history.commits})
+    looked = {"sealed files": len(files), "values": len(values), "commits": history.commits}
+    if files and not values:
+        del looked["values"]
+    return Dates(values, looked)
 
 
 class History:

@@ -77,6 +77,8 @@ def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
         "values": sum(file.values for file in files),
         "recipients": sum(len(file.recipients) for file in files),
     }
+    if files and not looked["values"]:  # a product without secrets
+        del looked["values"]
     return findings, looked
 
 

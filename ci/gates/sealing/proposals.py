@@ -9,7 +9,7 @@ from ci.gates.sealing.sealed import Sealed
 PROPOSAL = Rule(
     "sealing/proposal",
     "a proposal that holds another key than its name tells, more than one, or one that is no secret",
-    "SMTP_PASSWORD=ENC[…] in API_TOKENS-0a1b2c3d.enc.env",
+    "DB_PASSWORD=ENC[…] in API_TOKEN-0a1b2c3d.enc.env",
     "git rm -f {file}, then inv propose --env={environment} --key={key}",
 )
 RULES = (PROPOSAL,)

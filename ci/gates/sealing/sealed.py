@@ -14,8 +14,8 @@ from ci.ground.schema import KEY_NAME
 
 _BACK = "take the last good file back: git checkout HEAD -- {file}"
 _SET = "inv set --env={environment} --key={key}, and replace the value at its provider if this was ever pushed"
-PLAINTEXT = Rule("sealing/plaintext", "a value in clear", "SMTP_PASSWORD=hunter2", _SET)
-EMPTY = Rule("sealing/empty", "an empty value, which sops does not seal", "SMTP_PASSWORD=", _SET)
+PLAINTEXT = Rule("sealing/plaintext", "a value in clear", "DB_PASSWORD={random}", _SET)
+EMPTY = Rule("sealing/empty", "an empty value, which sops does not seal", "DB_PASSWORD=", _SET)
 TRAILING = Rule("sealing/trailing", "text after a ciphertext, which sops ignores", "KEY=ENC[…]hunter2", _BACK)
 TYPE = Rule("sealing/type", "a ciphertext of another type than str", "KEY=ENC[…,type:comment]", _BACK)
 MALFORMED = Rule("sealing/malformed", "a ciphertext that sops did not write", "KEY=ENC[AES256_GCM,data:x]", _BACK)

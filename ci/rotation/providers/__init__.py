@@ -1,4 +1,4 @@
-"""Providers give out secrets. A provider is a module that satisfies `Provider` and is listed in `PROVIDERS`."""
+"""Providers give out secrets: a module that is listed in `PROVIDERS`, or a job of the product."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from ci.delivery import confirm
-from ci.ground import errors
+from ci.ground import errors, product
 from ci.ground.events import Events
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
@@ -73,27 +73,29 @@ PROVIDERS: Mapping[str, str] = {
     "manual": "ci.rotation.providers.manual",
     "postgres": "ci.rotation.providers.postgres",
     "redis": "ci.rotation.providers.redis",
-    "sandbox": "ci.rotation.providers.sandbox",
-    "twilio": "ci.rotation.providers.twilio",
 }
 
 
 def named(repo: Repo, name: str, key: str) -> str:
     """Return the name of a key's provider in an environment; UsageError when the key has none."""
     environment.known(repo, name)
-    definition = repo.schema.keys.get(key)
+    definition = repo.schema.within(name).keys.get(key)
     if definition is None or not definition.secret:
-        secrets = ", ".join(secret.name for secret in repo.schema.secrets())
-        raise errors.UsageError(f"{key or 'no key'} is no secret of the schema", f"take one of {secrets}: --key=…")
+        secrets = ", ".join(secret.name for secret in repo.schema.within(name).secrets())
+        raise errors.UsageError(f"{key or 'no key'} is not a secret of {name}", f"take one of {secrets}: --key=…")
     provider = str(definition.meta.get("provider", ""))
-    if provider in repo.schema.keys:
-        provider = environment.plain(repo, name).get(provider, "")
-    if provider not in PROVIDERS:
-        hint = f"providers here are {', '.join(PROVIDERS)}; inv set replaces the value alone"
-        raise errors.UsageError(f"{key} of {name} has the provider {provider or 'none'}, which is not there", hint)
+    if provider not in PROVIDERS and provider not in repo.schema.within(name).jobs:
+        hint = f"providers are {', '.join(PROVIDERS)} and jobs of {name}; inv set replaces the value alone"
+        what = f"the provider {provider}, which {name} does not have" if provider else "no provider"
+        raise errors.UsageError(f"{key} of {name} has {what}", hint)
     return provider
 
 
-def of(name: str) -> Provider:
-    """Return a provider by its name."""
-    return cast("Provider", import_module(PROVIDERS[name]))
+def of(repo: Repo, provider: str) -> Events[Provider]:
+    """Return a provider by its name; the packages of the product are installed where it is a job."""
+    if provider in PROVIDERS:
+        return cast("Provider", import_module(PROVIDERS[provider]))
+    from ci.rotation.providers import job  # noqa: PLC0415, it imports this module
+
+    variables = yield from product.environment(repo, repo.schema.setup_of(provider))
+    return job.Provider(repo, provider, variables)

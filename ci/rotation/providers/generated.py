@@ -1,22 +1,27 @@
 """Random values that are made here; the service that accepts them is one of the product's own.
 
-A list of `several` (API_TOKENS) first holds new and old values, each new one with the scope of the old one in its
-place; revoking is one more deploy, of the new ones alone, after a person has confirmed that their users have them.
-Any other key has one value, and a gap.
+It is asked at the URL of the key's `checked_at`, with the value as a bearer token.
+
+A list of `several` first holds new and old values, each new one with the scope of the old one in its place;
+revoking is one more deploy, of the new ones alone, after a person has confirmed that their users have them. Any
+other key has one value, and a gap.
 """
 
+import re
 from collections import defaultdict
 
 import httpx
 
+from ci.ground import errors
 from ci.ground.events import Events, Line
 from ci.rotation.providers import Job
 from ci.sealing import init
 from runtime import Secret
 
 gap = "from the deploy on, what was made or is sent with the old value is refused"
-TOKENS = "API_TOKENS"  # of the api, which can be asked
 ANY = "{token}"
+# The value is known, but not allowed this; too many requests, an answer that only a valid value gets.
+ACCEPTED = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
 
 
 def make(job: Job) -> Secret:
@@ -34,18 +39,18 @@ def admit(job: Job, new: Secret) -> None:
 
 
 def admits(job: Job, value: Secret) -> bool | None:
-    """Ask the api whether it accepts any of the tokens; None if it cannot be reached, and for any other key."""
-    if job.key != TOKENS:
+    """Ask the service whether it accepts the value, or any of a list; None if that cannot be asked."""
+    url = _checked_at(job)
+    if not url:
         return None
-    tokens = map(_bare, value.reveal().split(","))
+    tokens = map(_bare, value.reveal().split(",")) if job.about.several else [value.reveal()]
     headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
     try:
-        with httpx.Client(base_url=job.plain["PUBLIC_BASE_URL"], timeout=10, trust_env=False) as client:
-            codes = {client.get("/v1/notifications?limit=1", headers=header).status_code for header in headers}
-    except httpx.HTTPError:
+        with httpx.Client(timeout=10, trust_env=False) as client:
+            codes = {client.get(url, headers=header).status_code for header in headers}
+    except (httpx.HTTPError, httpx.InvalidURL):
         return None
-    # 403: the token may submit, not read; 429: too many requests, an answer that only valid tokens get.
-    if codes & {httpx.codes.OK, httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
+    if any(code in ACCEPTED or httpx.codes.is_success(code) for code in codes):
         return True
     return False if codes == {httpx.codes.UNAUTHORIZED} else None
 
@@ -67,6 +72,18 @@ def revoke(job: Job, value: Secret, by: Secret) -> Events[Secret]:
 
 def sweep(job: Job) -> None:
     """Do nothing: a value is valid only where it is sealed."""
+
+
+def _checked_at(job: Job) -> str:
+    """Return the URL with the plain values that it names; ConfigurationError for one that is not there."""
+    text = str(job.about.meta.get("checked_at", ""))
+    try:
+        return re.sub(r"\{(\w+)\}", lambda match: job.plain[match[1]], text)
+    except KeyError as error:
+        raise errors.ConfigurationError(
+            f"checked_at of {job.key} names {error.args[0]}, which {job.environment} has no plain value of",
+            f"name a plain key there, or set it in config/{job.environment}.env",
+        ) from None
 
 
 def _random(job: Job) -> str:

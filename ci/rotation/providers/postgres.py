@@ -13,12 +13,14 @@ Passwords reach no log of the server: it gets SCRAM verifiers, computed here. Th
 from the server's message, because libpq gives no code; if lc_messages is not English, it is reported as a fault.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from ci.ground import errors
 from ci.rotation import urls
@@ -28,6 +30,7 @@ from runtime import Secret
 gap = ""
 LONGEST = 50  # bytes of a role's name: Postgres cuts identifiers at 63, and ours are longer than the role's
 MARK = "lockstep: takes turns with "  # the second role's comment; a role without it is not ours
+_WORDS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 REFUSED = ("authentication failed", "is not permitted to log in")
 CREATE = sql.SQL("CREATE ROLE {second};\n")
 SET_UP = sql.SQL("""\
@@ -197,8 +200,20 @@ def _connected(value: Secret) -> Iterator[psycopg.Connection]:
 
 def _session(value: Secret) -> psycopg.Connection:
     # sslmode is explicit, or PGSSLMODE, set for this user's other databases, would apply; services do not see it.
-    words = make_conninfo("", **{"sslmode": "prefer", "connect_timeout": 10, **conninfo_to_dict(value.reveal())})
+    words = make_conninfo("", **{"sslmode": "prefer", "connect_timeout": 10, **conninfo_to_dict(_libpq(value))})
     return psycopg.connect(words, autocommit=True, application_name="lockstep rotate")
+
+
+def _libpq(value: Secret) -> str:
+    """Return a URL as libpq takes it: without a driver in its scheme, and without what only other clients know.
+
+    `ssl` is asyncpg's word for `sslmode`, with the same values; other clients write ssl=true.
+    """
+    start, _, query = value.reveal().partition("?")
+    scheme, _, rest = start.partition("://")
+    query = re.sub(r"\bssl=(true\b)?", lambda match: "sslmode=require" if match[1] else "sslmode=", query)
+    known = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] in _WORDS)
+    return f"{scheme.partition('+')[0]}://{rest}?{known}"
 
 
 def _fault(error: psycopg.Error) -> errors.ProviderError:

@@ -13,6 +13,7 @@ nothing left to do. Replicas, and the nodes of a cluster, have users of their ow
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -127,7 +128,8 @@ def _connected(value: Secret) -> Iterator[redis.Redis]:
 
 
 def _client(value: Secret) -> redis.Redis:
-    return redis.Redis.from_url(value.reveal(), socket_timeout=10, retry=Retry(NoBackoff(), 0))
+    url = re.sub(r"\Avalkey(s?)://", r"redis\1://", value.reveal())  # a name of its own for the same protocol
+    return redis.Redis.from_url(url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
 
 
 def _fault(error: RedisError) -> errors.ProviderError:

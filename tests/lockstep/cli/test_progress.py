@@ -47,12 +47,12 @@ def test_an_installation_says_what_it_begins(capsys: pytest.CaptureFixture[str])
     assert ("", "· installing sops 3 from a mirror\n✓ installed sops 3, 0 s\n") == capsys.readouterr()
 
 
-@pytest.mark.parametrize(("secret", "expected"), [(True, "one value \n"), (False, None)])
+@pytest.mark.parametrize(("secret", "expected"), [(True, "one value "), (False, None)])
 def test_only_a_value_is_read_from_a_pipe(
     monkeypatch: pytest.MonkeyPatch, *, secret: bool, expected: str | None
 ) -> None:
-    """All of stdin but one line end is the value; a question that only a person may answer stays without one."""
-    monkeypatch.setattr(sys, "stdin", Piped(b"one value \n\n"))
+    """A line of stdin without its end is the value; a question that only a person may answer stays without one."""
+    monkeypatch.setattr(sys, "stdin", Piped(b"one value \n"))
 
     def workflow() -> Events[str | None]:
         return (yield Question("which? ", secret=secret))

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ci.ground import dotenv
 from ci.ground.repo import Repo
 from tests import checkouts
 
 
-def at_a_terminal(clone: checkouts.Clone, words: list[str], answers: list[str]) -> str:
+def at_a_terminal(clone: checkouts.Clone, words: list[str], answers: list[str], code: int = 0) -> str:
     """Run `inv` at a terminal of its own, type the answers, and return what the terminal showed."""
     terminal, theirs = pty.openpty()
     child = subprocess.Popen(
@@ -33,7 +36,7 @@ def at_a_terminal(clone: checkouts.Clone, words: list[str], answers: list[str]) 
             shown += os.read(terminal, 1000)
         except OSError:  # Linux says so when the other end is gone
             break
-    assert 0 == child.wait()
+    assert code == child.wait()
     os.close(terminal)
     return shown.decode()
 
@@ -43,12 +46,37 @@ def test_set_asks_without_showing(tmp_path: Path) -> None:
     clone = checkouts.fixture(tmp_path)
     clone.inv("init", "--name=acme")
     value = secrets.token_urlsafe()
+    several = f'"{value}\\n\\t{value}\\n"'
 
-    shown = at_a_terminal(clone, ["set", "--env=dev", "--key=SMTP_PASSWORD"], [value])
+    for typed in (value, several):
+        shown = at_a_terminal(clone, ["set", "--env=dev", "--key=SMTP_PASSWORD"], [typed])
 
-    assert "dev SMTP_PASSWORD: " in shown
-    assert value not in shown
-    assert f"SMTP_PASSWORD={value}\n" in clone.inv("decrypt", "--env=dev")
+        assert "dev SMTP_PASSWORD: " in shown
+        assert value not in shown
+        assert f"SMTP_PASSWORD={typed}\n" in clone.inv("decrypt", "--env=dev")
+    values, _ = dotenv.parse_secrets(clone.inv("decrypt", "--env=dev").encode())
+    assert f"{value}\n\t{value}\n" == values["SMTP_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("-----BEGIN PRIVATE KEY-----", "the value is the first of several lines, and a prompt reads one"),
+        ("{", "the value is the first of several lines, and a prompt reads one"),
+        ('"abcdefgh', "the value begins with a double quote and is not a JSON string"),
+        (" abcdefgh", "the value begins or ends with a blank"),
+    ],
+)
+def test_a_prompt_refuses_what_it_may_have_misread(tmp_path: Path, typed: str, expected: str) -> None:
+    """Of a pasted key file a prompt sees the first line: it is refused, and the fix is named."""
+    clone = checkouts.fixture(tmp_path)
+    clone.inv("init", "--name=acme")
+
+    shown = at_a_terminal(clone, ["set", "--env=dev", "--key=SMTP_PASSWORD"], [typed], code=24)
+
+    assert f"error: {expected}" in shown
+    assert 'give it on stdin (< FILE), or write it in double quotes, as JSON: "line 1\\nline 2"' in shown
+    assert typed not in shown or typed == "{"
 
 
 def test_init_asks_again_after_a_slip(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ci.ground.environments import Environment
 from ci.ground.repo import Repo
 
 EMPTY: dict[str, Any] = {"releases": [], "running": [], "bundles": [], "fails": {}, "lock": None, "url": ""}
-FAULTS = {"migrate": errors.MigrationError, "smoke": errors.SmokeError}
+FAULTS = {"smoke": errors.SmokeError}
 
 
 def state(repo: Repo, name: str) -> dict[str, Any]:
@@ -69,22 +69,18 @@ class Fake:
         self._change(lock=None)
         return f"process {holder}" if holder else "nobody's"
 
-    def image(self, sha: str) -> Image:
-        """Return an image whose id is its commit's."""
+    def image(self, sha: str, names: Sequence[str]) -> Image:
+        """Return images whose ids are their commit's."""
         commit = git.commit(self._repo.root, sha or "HEAD")
-        return Image(commit[: git.SHORT], f"sha256:{commit}")
+        return Image(commit[: git.SHORT], dict.fromkeys(names, f"sha256:{commit}"))
 
     def prepare(self, release: Release, sealed: Sealed) -> str:
         """Keep the bundles and claim the number; what was not finished before is noted as failed."""
         past = [_ended(one, "interrupted") if one.result == UNFINISHED else one for one in self.history()]
-        bundles = _bundles(past) | {service.bundle for service in release.services.values()}
+        bundles = _bundles(past) | set(release.bundles().values())
         self._keep([*past, release], bundles=sorted(bundles))
         self._fail("prepare")
         return "the bundles are kept"
-
-    def migrate(self, release: Release, sealed: Sealed) -> None:
-        """Do nothing."""
-        self._fail("migrate")
 
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Replace the replicas that ran by the release's."""
@@ -96,7 +92,7 @@ class Fake:
         """Do nothing."""
         self._fail("wait")
 
-    def url(self, release: Release) -> str:
+    def url(self, release: Release, service: str) -> str:
         """Return where a test has a proxy."""
         return str(self._state["url"])
 
@@ -141,9 +137,11 @@ class Fake:
             f"{one.service} | release {one.release}" for one in self.replicas() if service in (None, one.service)
         )
 
-    def run(self, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-        """Return the words that would be run."""
-        return 0, [" ".join((service, *argv))]
+    def run(self, release: Release, reader: str, argv: Sequence[str], sealed: Sealed) -> tuple[int, list[str]]:
+        """Return the words that would be run; a job fails where a test says so."""
+        if why := self._state["fails"].get(reader):
+            return 1, [why]
+        return 0, [" ".join((reader, *(argv or release.reader(reader).declared.command)))]
 
     def stop(self, *, purge: bool) -> str:
         """Forget what would run; `purge` forgets the releases as well."""
@@ -171,7 +169,7 @@ def _wanted(release: Release) -> list[list[str | int]]:
 
 
 def _bundles(past: Sequence[Release]) -> set[str]:
-    return {service.bundle for one in past if one.result == HEALTHY for service in one.services.values()}
+    return {bundle for one in past if one.result == HEALTHY for bundle in one.bundles().values()}
 
 
 def _ended(release: Release, why: str) -> Release:

@@ -56,6 +56,16 @@ class Project:
         }
         return self.write("config/environments.yaml", yaml.safe_dump(document, sort_keys=False))
 
+    def declare(self, part: str, **changed: str | None) -> str:
+        """Change what the schema says of services, jobs or keys, each as YAML; None takes it out. Commit it."""
+        path = self.root / "config/schema.yaml"
+        document = yaml.safe_load(path.read_bytes())
+        for name, text in changed.items():
+            document[part].pop(name, None)
+            if text is not None:
+                document[part][name] = yaml.safe_load(text)
+        return self.write("config/schema.yaml", yaml.safe_dump(document, sort_keys=False))
+
     def migration(self, revision: str, before: str | None, oldest: str = "") -> str:
         """Add a migration and commit it."""
         text = MIGRATION.format(revision, before) + (f'oldest = "{oldest}"\n' if oldest else "")

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,8 @@ def test_the_steps_are_the_runbook() -> None:
     [
         (None, "inv stop --env=dev --purge removes all that it left, then deploy again"),
         (1, "inv stop --env=dev --purge removes all that it left, then deploy again"),
-        (3, "use the version that recorded it, or a later one"),
+        (2, "inv stop --env=dev --purge removes all that it left, then deploy again"),
+        (4, "use the version that recorded it, or a later one"),
     ],
 )
 def test_a_release_of_another_format_is_refused(project: Project, form: int | None, hint: str) -> None:
@@ -74,7 +77,8 @@ def test_a_release_says_what_it_is(project: Project) -> None:
 
     release = project.current()
     assert release.sha == release.config == git.sha(project.root)
-    assert release.image.startswith("sha256:")
+    assert ["main"] == list(release.images)
+    assert release.images["main"].startswith("sha256:")
     assert "info" == release.plain["LOG_LEVEL"]
     assert "SMTP_PASSWORD" in release.sealed
     assert "acme.dev.1.worker" == release.services["worker"].bundle
@@ -95,8 +99,11 @@ def test_a_failed_step_leaves_what_ran(project: Project, step: str) -> None:
         project.deploy()
 
     assert {1} == project.runs()
-    assert ["healthy", f"failed: {step} failed on purpose"] == [one.result for one in project.history()]
-    assert ["acme.dev.1.api", "acme.dev.1.worker"] == fake.state(project.repo, "dev")["bundles"]
+    why = "the migration failed, nothing was started" if step == "migrate" else f"{step} failed on purpose"
+    assert ["healthy", f"failed: {why}"] == [one.result for one in project.history()]
+    assert {"acme.dev.1.api", "acme.dev.1.migrate", "acme.dev.1.worker"} == set(
+        fake.state(project.repo, "dev")["bundles"]
+    )
     assert fake.state(project.repo, "dev")["lock"] is None
 
 
@@ -236,7 +243,7 @@ def test_a_killed_deploy_is_finished_by_the_next(project: Project, step: str) ->
     assert {number} == project.runs()
     assert "" not in [one.result for one in project.history()]
     healthy = [one for one in project.history() if one.result == "healthy"]
-    wanted = {service.bundle for one in healthy for service in one.services.values()}
+    wanted = {bundle for one in healthy for bundle in one.bundles().values()}
     assert wanted == set(fake.state(project.repo, "dev")["bundles"])
     assert fake.state(project.repo, "dev")["lock"] is None
 
@@ -250,7 +257,7 @@ def test_a_new_secret_gets_a_new_bundle(project: Project) -> None:
     project.deploy()
 
     assert "acme.dev.2.api" == project.current().services["api"].bundle
-    assert 4 == len(fake.state(project.repo, "dev")["bundles"])
+    assert 6 == len(fake.state(project.repo, "dev")["bundles"])
 
 
 def test_an_image_by_its_commit(project: Project) -> None:
@@ -270,3 +277,153 @@ def test_local_goes_back_by_git(project: Project) -> None:
         project.rollback("local")
 
     assert "git checkout, then inv deploy --env=local" == caught.value.hint
+
+
+HOOKS = "{{command: 'true', keys: api, when: {}}}"
+
+
+def test_hooks_run_at_their_moments(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the migration, and after the release is recorded; those of another moment do not run."""
+    project.declare("jobs", first=HOOKS.format("before_migrate"), last=HOOKS.format("after_release"))
+    project.declare("jobs", never=HOOKS.format("on_failure"))
+
+    project.deploy()
+
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if ": done" in line]
+    assert ["first:", "last:"] == lines
+
+
+@pytest.mark.parametrize(("when", "left"), [("before_migrate", set()), ("after_release", {1})])
+def test_a_hook_that_fails(project: Project, when: str, left: set[int]) -> None:
+    """One that comes first ends the deploy before anything starts, one that comes last after it is recorded."""
+    project.declare("jobs", hook=HOOKS.format(when))
+    project.fail("hook")
+
+    with pytest.raises(errors.JobError, match="the job hook failed with 1") as caught:
+        project.deploy()
+
+    assert ["hook failed on purpose"] == list(caught.value.detail)
+    assert left == project.runs()
+
+
+def test_a_hook_of_failures_sees_the_old_release_restored(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs when a deploy has failed, and the reason of the failure is what is told."""
+    project.declare("jobs", report=HOOKS.format("on_failure"))
+    project.deploy()
+    project.commit()
+    project.fail("wait")
+
+    with pytest.raises(errors.StartError, match="wait failed on purpose"):
+        project.deploy()
+
+    assert "report: done" in capsys.readouterr().out
+    assert {1} == project.runs()
+
+
+def test_the_check_of_a_release_fails(project: Project) -> None:
+    """The release runs and is recorded, which the hint says, with the end of what the job printed."""
+    project.declare("jobs", verify="{command: 'true', keys: api}")
+    project.fail("verify")
+
+    with pytest.raises(errors.SmokeError, match="the job verify failed with 1") as caught:
+        project.deploy()
+
+    assert ["verify failed on purpose"] == list(caught.value.detail)
+    assert "release 1 runs and is recorded" in caught.value.hint
+    assert "healthy" == project.current().result
+
+
+def test_no_value_is_in_what_a_job_printed(project: Project) -> None:
+    """The end of what a job printed is shown without the sealed values."""
+    value = environment.sealed(project.repo, "dev")["DATABASE_URL"].reveal()
+    fake.change(project.repo, "dev", fails={"migrate": f"cannot reach {value}"})
+
+    with pytest.raises(errors.MigrationError) as caught:
+        project.deploy()
+
+    assert ("cannot reach ***",) == caught.value.detail
+
+
+@pytest.mark.parametrize("options", [{"sha": "HEAD"}, {"promote": True}])
+def test_the_working_tree_is_no_image(project: Project, options: dict[str, Any]) -> None:
+    """An environment that runs it takes no other commit's image."""
+    with pytest.raises(errors.UsageError, match="local runs the working tree, not an image"):
+        project.deploy("local", **options)
+
+
+def test_an_old_image_runs_as_its_own_commit_says(project: Project) -> None:
+    """Services, jobs and keys are those of the image's commit; a value that came later is left out."""
+    old = project.commit()
+    project.declare("services", worker="{command: python -m other, description: new}")
+    project.declare("keys", COLOUR="{type: string, meta: {services: [api], description: new, example: red}}")
+    project.write("config/dev.env", (project.root / "config/dev.env").read_text() + "COLOUR=red\n")
+
+    project.deploy(sha=old)
+
+    assert ("python", "-m", "worker") == project.current().services["worker"].declared.command[:3]
+    assert "COLOUR" not in project.current().plain
+    project.deploy()
+    assert ("python", "-m", "other") == project.current().services["worker"].declared.command
+    assert "red" == project.current().plain["COLOUR"]
+
+
+def test_an_old_image_needs_its_own_keys(project: Project) -> None:
+    """A value that the old code requires and that is gone is told before anything is done."""
+    old = project.commit()
+    project.declare(
+        "keys", LOG_FORMAT="{type: string, default: text, meta: {services: [api], description: x, example: x}}"
+    )
+    project.declare("keys", SMTP_SENDER=None)
+    text = (project.root / "config/dev.env").read_text()
+    project.write(
+        "config/dev.env", "\n".join(line for line in text.splitlines() if "SMTP_SENDER" not in line) + "\n"
+    )
+
+    with pytest.raises(errors.ConfigurationError) as caught:
+        project.deploy(sha=old)
+
+    assert ["SMTP_SENDER is missing"] == list(caught.value.detail)
+    assert [] == project.history()
+
+
+def test_a_default_is_a_value_of_the_release(project: Project) -> None:
+    """What the plain file leaves out reaches the environment of a service as the text of the default."""
+    text = (project.root / "config/dev.env").read_text()
+    project.write("config/dev.env", re.sub("(?m)^(LOG_FORMAT|DATABASE_TIMEOUT_SECONDS)=.*\n", "", text))
+
+    project.deploy()
+
+    plain = project.current().plain_for("api")
+    assert ("json", "5.0") == (plain["LOG_FORMAT"], plain["DATABASE_TIMEOUT_SECONDS"])
+
+
+def test_a_service_of_one_environment(project: Project) -> None:
+    """It, its jobs and the keys that it alone reads exist nowhere else."""
+    project.declare("services", extra="{command: extra, environments: [dev]}")
+    project.declare("keys", ONLY="{type: string, meta: {services: [extra], description: x, example: x}}")
+    project.declare("jobs", once="{command: once, keys: [extra, api]}")
+    project.write("config/dev.env", (project.root / "config/dev.env").read_text() + "ONLY=here\n")
+
+    project.deploy()
+    project.promote("staging")
+
+    dev, staging = project.current("dev"), project.current("staging")
+    assert {"extra"} == dev.services.keys() - staging.services.keys()
+    assert {"once"} == dev.jobs.keys() - staging.jobs.keys()
+    assert {"ONLY"} == dev.plain.keys() - staging.plain.keys()
+
+
+def test_the_host_of_a_public_service_may_be_a_plain_value(project: Project) -> None:
+    """The release has it filled in; one that no plain value has is refused."""
+    project.declare("services", api="{command: a, port: 80, public: {host: '{SMTP_HOST}'}}")
+
+    project.deploy()
+
+    public = project.current().services["api"].declared.public
+    assert public
+    assert project.current().plain["SMTP_HOST"] == public.host
+    project.declare("services", api="{command: a, port: 80, public: {host: '{SMTP_PASSWORD}'}}")
+    with pytest.raises(errors.ConfigurationError, match="SMTP_PASSWORD, the host of api, has no plain value"):
+        project.deploy()

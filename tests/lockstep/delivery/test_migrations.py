@@ -1,5 +1,7 @@
 """What a deploy may do to a database that other code still lives with."""
 
+from dataclasses import replace
+
 import pytest
 
 from ci.delivery import migrations
@@ -129,7 +131,7 @@ def test_migrations_are_read_without_being_run() -> None:
 )
 def test_a_revision_with_and_without_a_type(source: str) -> None:
     """Alembic's template has written types since 1.13; a revision is read all the same."""
-    assert ("b", "a") == (migrations.parse(source).revision, migrations.parse(source).before)
+    assert ("b", ("a",)) == (migrations.parse(source).revision, migrations.parse(source).before)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +147,28 @@ def test_a_migration_that_cannot_be_read_is_refused(project: Project, source: st
 
     assert "down_revision" in caught.value.hint
     assert 1 == project.current().number
+
+
+def test_a_merge_follows_several() -> None:
+    """As Alembic writes it; each migration comes before all that it follows."""
+    chain = migrations.order(
+        [
+            migrations.parse('revision = "m1"\ndown_revision: str | None = "a"\n'),
+            migrations.parse('revision = "d"\ndown_revision = "c"\n'),
+            migrations.parse('revision = "c"\ndown_revision = ("m1", "m2")\n'),
+            migrations.parse('revision = "m2"\ndown_revision = "a"\n'),
+            migrations.parse('revision = "a"\ndown_revision = None\n'),
+        ]
+    )
+
+    assert ["d", "c", "m1", "m2", "a"] == [one.revision for one in chain]
+
+
+def test_a_working_tree_is_read_as_it_is(project: Project) -> None:
+    """An environment that runs the tree has its migrations, those that are not committed included."""
+    release = project.deploy().release
+    (project.root / "model/migrations/versions/0002.py").write_text('revision = "0002"\ndown_revision = "0001"\n')
+
+    dirty = replace(release, sha=git.sha(project.root))
+
+    assert ["0002", "0001"] == [one.revision for one in migrations.of(project.repo, dirty)]

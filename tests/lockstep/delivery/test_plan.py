@@ -77,14 +77,14 @@ def test_a_commit_that_git_does_not_know(project: Project) -> None:
 
 
 def test_a_plain_value(project: Project) -> None:
-    """A changed, an added and a removed plain value are told as such."""
+    """A changed plain value is told, and one that is left out by the default that takes its place."""
     project.deploy()
     project.plain("dev", "LOG_LEVEL=info\n", "LOG_LEVEL=debug\n")
-    project.plain("dev", "LOG_FORMAT=json\n", "")
+    project.plain("dev", "DATABASE_TIMEOUT_SECONDS=5\n", "")
 
     told = changes(project)
 
-    assert ["plain     - LOG_FORMAT", "plain     ~ LOG_LEVEL: info → debug"] == told[-2:]
+    assert ["plain     ~ DATABASE_TIMEOUT_SECONDS: 5 → 5.0", "plain     ~ LOG_LEVEL: info → debug"] == told[-2:]
 
 
 def test_a_sealed_value(project: Project) -> None:
@@ -144,3 +144,11 @@ def test_nothing_to_do_names_the_release_that_runs(project: Project) -> None:
 
     assert ["dev: already up to date with release 1"] == lines
     assert [1, 2] == [release.number for release in project.history()]
+
+
+def test_a_setup_is_no_part_of_a_release(project: Project) -> None:
+    """How the packages of a service come to a machine changes nothing of what runs."""
+    project.declare("services", other="{command: node other.js, setup: {run: [npm ci]}}")
+    project.deploy()
+
+    assert project.preview().idle

@@ -16,7 +16,7 @@ def test_one_image_goes_the_whole_way(project: Project) -> None:
     project.promote("staging")
     project.promote("prod")
 
-    assert {image} == {project.current(name).image for name in ("dev", "staging", "prod")}
+    assert [image] * 3 == [project.current(name).image for name in ("dev", "staging", "prod")]
 
 
 def test_what_was_meant_goes_on_or_nothing(project: Project) -> None:
@@ -30,6 +30,14 @@ def test_what_was_meant_goes_on_or_nothing(project: Project) -> None:
     assert [] == project.history("staging")
     project.promote("staging", sha=newer)
     assert newer == project.current("staging").sha
+
+
+def test_a_working_tree_is_not_promoted(project: Project) -> None:
+    """An environment cannot follow one that runs no image."""
+    project.about("staging", follows="local")
+
+    with pytest.raises(errors.UsageError, match="local, which staging follows, runs the working tree"):
+        project.promote("staging")
 
 
 def test_another_image_is_refused(project: Project) -> None:

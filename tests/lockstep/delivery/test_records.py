@@ -12,7 +12,7 @@ from ci.delivery import docker
 from ci.delivery.engines.swarm import bundles, records
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import HEALTHY, Release, Service, current
-from ci.ground import errors
+from ci.ground import errors, services
 from runtime import Secret
 
 pytestmark = pytest.mark.engine
@@ -28,8 +28,9 @@ def cluster() -> Iterator[Cluster]:
 
 
 def release(cluster: Cluster, number: int) -> Release:
-    services = {"api": Service("app", 1, ["KEY"], cluster.key(number, "api"))}
-    return Release("dev", number, "abc", {}, ["KEY"], "me", "now", services=services)
+    declared = services.Service(("python", "-m", "app"))
+    running = {"api": Service(declared, 1, ["KEY"], cluster.key(number, "api"))}
+    return Release("dev", number, "abc", {}, ["KEY"], "me", "now", services=running)
 
 
 def test_a_release_is_current_when_it_is_healthy(cluster: Cluster) -> None:

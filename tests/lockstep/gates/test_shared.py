@@ -75,6 +75,7 @@ def test_an_exception_excuses_its_finding(tmp_path: Path) -> None:
         ({"key": "OTHER"}, {RULE.id, "exceptions/useless"}),
         ({"key": "KEY"}, set()),
         ({"rule": "another/gate"}, {RULE.id}),
+        ({"rule": "test/renamed"}, {RULE.id, "exceptions/useless"}),
     ],
 )
 def test_an_exception_that_does_not_fit(tmp_path: Path, change: dict[str, str], expected: set[str]) -> None:
@@ -82,6 +83,23 @@ def test_an_exception_that_does_not_fit(tmp_path: Path, change: dict[str, str], 
     left = exceptions.apply(excusing(tmp_path, **change), [RULE], Findings([one()], LOOKED), TODAY)
 
     assert expected == {found.rule for found in left}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"place": "gone.py"}, "the exception for gone.py excuses nothing: the file does not exist"),
+        ({"place": "config"}, "the exception for config excuses nothing: the gate finds nothing like it there"),
+        ({"rule": "test/old"}, "the exception for a/b.env excuses nothing: there is no rule test/old"),
+    ],
+)
+def test_a_useless_exception_says_why(tmp_path: Path, change: dict[str, str], expected: str) -> None:
+    """Its file was deleted, its rule is another one now, or what it excused was fixed."""
+    repo = excusing(tmp_path, **change)
+
+    left = exceptions.apply(repo, [RULE], Findings([], LOOKED), TODAY)
+
+    assert [expected] == [problem.message for problem in left]
 
 
 def test_a_partial_look_calls_no_exception_useless(tmp_path: Path) -> None:

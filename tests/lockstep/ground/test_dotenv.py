@@ -25,7 +25,7 @@ def test_lines_comments_and_blanks() -> None:
         (b"\xef\xbb\xbfA=1", "line 1: is not KEY=value, without blanks, quotes or export"),
         (b"A=1\nA=2", "line 2: A is there twice"),
         (b"\n\nA=", "line 3: A is empty"),
-        (b"A=1\r\n", "line 1: A holds a line break, encode it (base64) or leave it out"),
+        (b"A=1\r\n", "line 1: A holds a line break"),
         (b"A=1\\n2", "line 1: A holds a backslash before an n, which sops turns into a line break"),
         (b"A= 1", "line 1: A begins or ends with a blank"),
         (b"A='1'", "line 1: A begins or ends with a quote, which would become part of the value"),
@@ -55,3 +55,72 @@ def test_clean_values_go_round(values: dict[str, str]) -> None:
     clean = {key: value for key, value in values.items() if dotenv.dirt(value) is None}
 
     assert (clean, []) == dotenv.parse(dotenv.render(clean).encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('a\\tb C:\\temp it\'s "here"!', 'a\\tb C:\\temp it\'s "here"!'),
+        ("line 1\nline 2\n", '"line 1\\nline 2\\n"'),
+        ("\r\n", '"\\r\\n"'),
+        ("a\\nb", '"a\\\\nb"'),
+        (" lead", '" lead"'),
+        ("\ttab", '"\\ttab"'),
+        ('"x"', '"\\"x\\""'),
+        ("'x'", "\"'x'\""),
+        ("ü\n\x9b\x7f", '"ü\\n\\u009b\\u007f"'),
+    ],
+)
+def test_a_value_that_a_line_cannot_hold_is_a_json_string(value: str, expected: str) -> None:
+    """Every other value is written as it is; no terminal obeys what is shown."""
+    assert expected == dotenv.shown(value)
+    assert (value, None) == dotenv.typed(expected)
+    assert ({"A": value}, []) == dotenv.parse_secrets(f"A={expected}\n".encode())
+
+
+@given(st.dictionaries(st.from_regex("[A-Z][A-Z0-9_]*", fullmatch=True), st.text()))
+def test_every_text_without_nul_goes_round(values: dict[str, str]) -> None:
+    """What is shown of a secret and typed again is the same secret; each has a line of its own."""
+    fit = {key: value for key, value in values.items() if dotenv.unfit(value) is None}
+
+    assert (fit, []) == dotenv.parse_secrets(dotenv.render(fit).encode())
+    assert [] == [value for value in values.values() if dotenv.unfit(value) and value and "\0" not in value]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"', "begins with a double quote and is not a JSON string"),
+        ('"abc', "begins with a double quote and is not a JSON string"),
+        ('"abc" # why', "begins with a double quote and is not a JSON string"),
+        ('"abc" ', "begins with a double quote and is not a JSON string"),
+        ('"abc"\r', "begins with a double quote and is not a JSON string"),
+        ('"a", "b"', "begins with a double quote and is not a JSON string"),
+        ('"\\x"', "begins with a double quote and is not a JSON string"),
+        ('"\ta"', "begins with a double quote and is not a JSON string"),
+        ('""', "is empty"),
+        ('"\\u0000"', "holds a NUL, which no environment variable can"),
+        ('"\\ud800"', "holds bytes that are not UTF-8"),
+        ("a\\nb", "holds a backslash before an n, which sops turns into a line break"),
+        ("'a'", "begins or ends with a quote, which would become part of the value"),
+        ("a\r", "holds a line break"),
+    ],
+)
+def test_a_typed_value_that_can_be_read_in_two_ways_is_a_problem(line: str, expected: str) -> None:
+    """Shells, sops and JSON read quotes and backslashes differently: only the one way is taken."""
+    assert expected == dotenv.typed(line)[1]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(65_536, None), (65_537, "is longer than 65,536 bytes")])
+@pytest.mark.parametrize("letter", ["x", "\n"])
+def test_the_longest_value_has_64_kb(size: int, expected: str | None, letter: str) -> None:
+    """One byte more is refused, with the bound."""
+    value = letter * size
+
+    assert expected == dotenv.unfit(value)
+    assert expected == dotenv.typed(dotenv.shown(value))[1]
+
+
+def test_the_bound_counts_bytes() -> None:
+    """Not characters."""
+    assert "is longer than 65,536 bytes" == dotenv.unfit("ü" * 32_769)

@@ -12,10 +12,12 @@ from ci.ground.errors import ConfigurationError, UsageError
 from tests.lockstep.ground import modules
 
 ROOT = Path(__file__).parents[3]
-SERVICES = {"web": {"module": "web.main"}, "jobs": {"module": "jobs"}}
+SERVICES = {"web": {"command": "python -m web.main"}, "jobs": {"command": "node jobs.js"}}
+JOBS = {"migrate": {"command": "python -m web.migrate", "keys": "web"}}
 KEYS: dict[str, dict[str, Any]] = {
     "PLAIN": {"type": "string"},
     "SECRET": {"type": "string", "meta": {"secret": True, "services": ["web", "jobs"]}},
+    "OPTIONAL": {"type": "string", "nullable": True, "default": None, "meta": {"secret": True}},
     "RATIO": {"type": "float", "min": -1e-07, "max": 1e16, "default": 1},
     "RETRIES": {"type": "integer", "min": 0, "default": 3},
     "PROXY": {"type": "string", "nullable": True, "default": None, "url": ["http", "https"]},
@@ -37,7 +39,7 @@ def document(**more: dict[str, Any]) -> dict[str, Any]:
         }
         for name, rules in {**KEYS, **more}.items()
     }
-    return {"services": SERVICES, "keys": keys}
+    return {"services": SERVICES, "jobs": JOBS, "keys": keys}
 
 
 @pytest.fixture
@@ -55,17 +57,16 @@ def run(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_keys_module_holds_the_rules() -> None:
-    """Services with their modules, and per key who reads it, whether it is secret, and every rule."""
+    """Services and jobs by name, and per key who reads it, whether it is secret, and every rule."""
     compiled = modules.imported(schema.build(document()))
 
-    assert {"web": "web.main", "jobs": "jobs"} == compiled["SERVICES"]
-    assert {"services": ("web",), "type": "string"} == compiled["KEYS"]["PLAIN"]
-    assert {"services": ("web", "jobs"), "secret": True, "type": "string"} == compiled["KEYS"]["SECRET"]
+    assert ("web", "jobs", "migrate") == compiled["SERVICES"]
+    assert {"services": ("web", "migrate"), "type": "string"} == compiled["KEYS"]["PLAIN"]
+    assert {"services": ("web", "jobs", "migrate"), "secret": True, "type": "string"} == compiled["KEYS"]["SECRET"]
     assert tuple(KEYS["QUOTED"]["allowed"]) == compiled["KEYS"]["QUOTED"]["allowed"]
     assert KEYS["LONG"]["regex"] == compiled["KEYS"]["LONG"]["regex"]
-    assert {"services": ("web",), "type": "float", "min": -1e-07, "max": 1e16, "default": 1.0} == compiled["KEYS"][
-        "RATIO"
-    ]
+    ratio = {"services": ("web", "migrate"), "type": "float", "min": -1e-07, "max": 1e16, "default": 1.0}
+    assert ratio == compiled["KEYS"]["RATIO"]
     assert float is type(compiled["KEYS"]["RATIO"]["default"])
 
 
@@ -76,6 +77,7 @@ def test_the_keys_module_has_a_type_for_each_attribute() -> None:
     assert {
         "plain": "str",
         "secret": "Secret",
+        "optional": "Secret | None",
         "ratio": "float",
         "retries": "int",
         "proxy": "str | None",
@@ -101,6 +103,8 @@ def test_the_table_has_a_row_for_each_key() -> None:
     table = generate.keys_table(schema.build(document()))
 
     assert "| `RATIO` | a key | plain | web | float, -1e-07 to 1e+16; default `1` | `x` |" in table
+    assert "| `OPTIONAL` | a key | sealed | web | string; optional | `x` |" in table
+    assert "| `PROXY` | a key | plain | web | `http://` or `https://`; optional | `x` |" in table
     assert "| `RETRIES` | a key | plain | web | integer, at least 0; default `3` | `x` |" in table
     assert r"| `SWITCH` | on \| off or neither | plain | web | boolean; default `False` | `x` |" in table
 
@@ -140,7 +144,7 @@ def test_the_command_without_a_path_means_its_own_checkout(checkout: Path) -> No
             "PORT: the default is above 1",
         ),
         ("keys: [", "schema.yaml cannot be read as YAML"),
-        ("", "schema.yaml must hold two mappings"),
+        ("", "schema.yaml must hold services and keys"),
         (None, "schema.yaml cannot be read: No such file or directory"),
     ],
 )

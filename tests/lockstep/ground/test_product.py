@@ -14,6 +14,7 @@ import pytest
 from ci.ground import errors, product
 from ci.ground.events import Began, Ended, Event, Failed
 from ci.ground.repo import Repo
+from ci.ground.services import Setup
 from tests import checkouts
 from tests.lockstep import mirrors
 from tests.lockstep.mirrors import Mirror
@@ -43,14 +44,21 @@ def repo(tmp_path: Path, index: Mirror, monkeypatch: pytest.MonkeyPatch) -> Repo
     return Repo(tmp_path / "repo")
 
 
-def python(repo: Repo) -> tuple[Path, list[Event]]:
-    """Return the interpreter, and the events until it was there."""
-    seen, events = [], product.python(repo)
+def environment(repo: Repo, setup: Setup) -> tuple[dict[str, str], list[Event]]:
+    """Return the variables of a setup, and the events until they were there."""
+    seen, events = [], product.environment(repo, setup)
     while True:
         try:
             seen.append(next(events))
         except StopIteration as end:
             return end.value, seen
+
+
+def python(repo: Repo) -> tuple[Path, list[Event]]:
+    """Return the interpreter of the lock files that exist, and the events until it was there."""
+    locks = tuple(name for name in (LOCK, MORE) if (repo.root / name).exists())
+    variables, seen = environment(repo, Setup(python=locks))
+    return Path(variables["VIRTUAL_ENV"]) / "bin/python", seen
 
 
 def has(interpreter: Path, module: str) -> bool:
@@ -140,16 +148,17 @@ def test_a_package_with_another_hash_is_refused(repo: Repo) -> None:
     seen: list[Event] = []
 
     with pytest.raises(errors.PackagesError) as caught:
-        seen.extend(product.python(repo))
+        seen.extend(product.environment(repo, Setup(python=(LOCK,))))
 
     assert any("Hash mismatch" in line for line in caught.value.detail)
     assert [Began("install", "the packages of the product"), Failed("install")] == seen
     assert ["lock"] == [path.name for path in (repo.state / "python").iterdir()]
 
 
-def test_a_package_without_a_hash_is_refused(repo: Repo) -> None:
+def test_a_package_without_a_hash_beside_one_is_refused(repo: Repo, index: Mirror) -> None:
     """Whatever the index serves under that name would be installed."""
-    (repo.root / LOCK).write_text((repo.root / LOCK).read_text().partition(" ")[0] + "\n")
+    without = index.offer("packaging").partition(" ")[0]
+    (repo.root / LOCK).write_text(f"{(repo.root / LOCK).read_text()}{without}\n")
 
     with pytest.raises(errors.PackagesError) as caught:
         python(repo)
@@ -157,14 +166,71 @@ def test_a_package_without_a_hash_is_refused(repo: Repo) -> None:
     assert any("hash" in line for line in caught.value.detail)
 
 
-def test_a_product_without_a_lock_file(repo: Repo) -> None:
-    """The file that is missing is named."""
-    (repo.root / LOCK).unlink()
+def test_a_file_without_any_hash_is_installed_as_it_is(repo: Repo) -> None:
+    """A product that pins nothing by hash can be carried, and a change of the file makes a new environment."""
+    (repo.root / LOCK).write_text("certifi\n")
 
-    with pytest.raises(errors.ConfigurationError) as caught:
-        python(repo)
+    interpreter, _ = python(repo)
 
-    assert LOCK in caught.value.hint
+    assert has(interpreter, "certifi")
+
+
+def test_a_file_of_the_setup_that_is_missing_is_named(repo: Repo) -> None:
+    """Lock files and watched files alike."""
+    with pytest.raises(errors.ConfigurationError, match=r"names gone\.txt, package-lock\.json"):
+        environment(repo, Setup(python=("gone.txt",), watch=("package-lock.json",)))
+
+
+def test_commands_run_again_when_a_watched_file_changes(repo: Repo) -> None:
+    """They run in the checkout, with the Python of the lock files first on PATH."""
+    (repo.root / "package-lock.json").write_text("{}")
+    script = "import certifi, pathlib; print(end='x', file=pathlib.Path('ran').open('a'))"
+    setup = Setup((LOCK,), (("python", "-c", script),), ("package-lock.json",))
+    ran = []
+    for text in ("{}", "{}", "{ }", "{ }"):
+        (repo.root / "package-lock.json").write_text(text)
+        environment(repo, setup)
+        ran.append(len((repo.root / "ran").read_text()))
+
+    assert [1, 1, 2, 2] == ran
+
+
+def test_commands_without_watched_files_run_each_time(repo: Repo) -> None:
+    """Nobody knows whether they have something to do."""
+    setup = Setup(run=((sys.executable, "-c", "print(end='x', file=open('ran', 'a'))"),))
+
+    for _ in range(2):
+        environment(repo, setup)
+
+    assert "xx" == (repo.root / "ran").read_text()
+
+
+def test_commands_of_two_deploys_take_turns(repo: Repo) -> None:
+    """Of two that begin at once, one waits for the other: what they install into is the same folder."""
+    words = ("sh", "-c", "mkdir taken && echo made >>log && sleep 0.5 && rmdir taken")
+    (repo.root / "lock.json").write_text("{}")
+    setup = Setup(run=(words,), watch=("lock.json",))
+    both = [threading.Thread(target=environment, args=(repo, setup)) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+
+    assert "made\n" == (repo.root / "log").read_text()
+
+
+def test_a_command_that_fails_shows_its_last_words(repo: Repo) -> None:
+    """It is tried again the next time."""
+    (repo.root / "package-lock.json").write_text("{}")
+    setup = Setup(
+        run=((sys.executable, "-c", "import sys; sys.exit('no such package')"),), watch=("package-lock.json",)
+    )
+
+    for _ in range(2):
+        with pytest.raises(errors.PackagesError) as caught:
+            environment(repo, setup)
+
+        assert ["no such package"] == list(caught.value.detail)
 
 
 def test_two_at_once_take_turns(repo: Repo, index: Mirror) -> None:
@@ -187,7 +253,8 @@ import sys
 from pathlib import Path
 from ci.ground import product
 from ci.ground.repo import Repo
-for _ in product.python(Repo(Path(sys.argv[1]))):
+from ci.ground.services import Setup
+for _ in product.environment(Repo(Path(sys.argv[1])), Setup(python=("requirements/services.txt",))):
     pass
 """
 

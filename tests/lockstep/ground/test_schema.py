@@ -66,12 +66,37 @@ def test_the_schema_is_good() -> None:
         (lambda d: d["keys"]["BACKLOG_MAX"].update(default=True), "BACKLOG_MAX: default: must be a finite number"),
         (lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(services=3), "LOG_LEVEL: meta services: must be of list"),
         (lambda d: d["keys"].update(PASS=d["keys"].pop("LOG_LEVEL")), "PASS: pass is a word of Python's own"),
-        (lambda d: d["services"].update(api=None), "service api: needs a mapping with a module"),
-        (lambda d: d["services"].update(api={"modul": "app"}), "service api: modul: unknown field"),
-        (lambda d: d["services"].update(api={"module": "app; x"}), "service api: module: value does not match"),
-        (lambda d: d["services"].update(api={"module": "app\n"}), "service api: module: value does not match"),
+        (lambda d: d["services"].update(api=None), "service api: needs a mapping with a command"),
+        (lambda d: d["services"].update(api={"comand": "app"}), "service api: comand: unknown field"),
+        (
+            lambda d: d["services"].update(api={"command": "a 'b"}),
+            "service api: command: cannot be split into words",
+        ),
+        (lambda d: d["services"].update(api={"command": []}), "service api: command: must not be empty"),
+        (lambda d: d["services"].update(api={"command": ["a", 1]}), "service api: command: must be words"),
+        (lambda d: d["services"].update(proxy={"command": "a"}), "service proxy: a service is named in small"),
+        (lambda d: d["services"]["api"].pop("port"), "service api: needs a port, for it is public"),
+        (lambda d: d["services"]["worker"].update(image="web"), "job sms-keys: image web is not one of main"),
+        (lambda d: d["services"]["worker"].update(health="ready"), "service worker: health: value does not match"),
+        (
+            lambda d: d["services"]["worker"].update(health={"ready": "/", "command": "true"}),
+            "service worker: health takes paths or a command",
+        ),
+        (
+            lambda d: d["services"]["worker"].update(writes={"kept": ["/a"]}),
+            "service worker: writes: must be of dict type",
+        ),
+        (lambda d: d["services"]["worker"].update(drain_seconds=1.5), "service worker: drain_seconds: must be of"),
+        (lambda d: d["jobs"].update(api={"command": "a", "keys": "api"}), "job api: a service has this name"),
+        (lambda d: d["jobs"]["migrate"].update(keys="apy"), "job migrate: keys names apy, which is no service"),
+        (lambda d: d["jobs"]["migrate"].update(when="after_release"), "job migrate: has a moment of its own"),
+        (lambda d: d["jobs"]["verify"].update(alembic="x"), "job verify: alembic is for migrate alone"),
+        (lambda d: d["jobs"]["verify"].update(when="later"), "job verify: when: unallowed value later"),
+        (lambda d: d["jobs"]["verify"].pop("keys"), "job verify: keys: required field"),
+        (lambda d: d["images"].update(main={"file": "x"}), "image main: file: unknown field"),
+        (lambda d: d.update(setup={"python": "x"}), "setup: python: must be of list type"),
         (lambda d: d["keys"]["REDIS_URL"].update(url=["redis\n"]), "REDIS_URL: url: value does not match"),
-        (lambda d: d["services"].update({"a/b": {"module": "app"}}), "service a/b: a service is named in small"),
+        (lambda d: d["services"].update({"a/b": {"command": "app"}}), "service a/b: a service is named in small"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(type="text"), "LOG_LEVEL: type must be one of"),
         (lambda d: d["keys"]["LOG_LEVEL"].pop("type"), "LOG_LEVEL: type must be one of"),
         (lambda d: d["keys"]["LOG_LEVEL"].pop("meta"), "LOG_LEVEL: needs rules and a meta"),
@@ -90,9 +115,18 @@ def test_the_schema_is_good() -> None:
         (lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate="{"), "REDIS_URL: meta generate takes a text"),
         (lambda d: d["keys"]["SMS_SENDER"].update(regex="("), "SMS_SENDER: regex does not compile"),
         (lambda d: d["keys"]["SMTP_PASSWORD"].update(default="password"), "SMTP_PASSWORD: a secret cannot have"),
+        (lambda d: d["keys"]["SMTP_PASSWORD"].update(default=None), "SMTP_PASSWORD: the default is null, and the"),
         (lambda d: d["keys"].update({"log_level": d["keys"].pop("LOG_LEVEL")}), "log_level: a key is named in"),
-        (lambda d: d.update(extra={}), "schema.yaml must hold two mappings"),
-        (lambda d: d.pop("services"), "schema.yaml must hold two mappings"),
+        (lambda d: d.update(extra={}), "schema.yaml must hold services and keys"),
+        (lambda d: d.pop("services"), "schema.yaml must hold services and keys"),
+        (lambda d: d.update(jobs=[]), "jobs must be mappings"),
+        (lambda d: d.update(settings="app/settings.py"), "settings: must be of list type"),
+        (lambda d: d.update(settings=[1]), "settings: must be of string type"),
+        (lambda d: d.update(settings=["/app/settings.py"]), "settings: value does not match regex"),
+        (lambda d: d.update(settings=["../settings.py"]), "settings: value does not match regex"),
+        (lambda d: d.update(settings=["app/../../settings.py"]), "settings: value does not match regex"),
+        (lambda d: d.update(settings=["./settings.py"]), "settings: value does not match regex"),
+        (lambda d: d.update(settings=["app/settings"]), "settings: value does not match regex"),
     ],
 )
 def test_a_wrong_schema_is_refused(tmp_path: Path, change: Callable[[Any], object], expected: str) -> None:
@@ -103,6 +137,24 @@ def test_a_wrong_schema_is_refused(tmp_path: Path, change: Callable[[Any], objec
         schema.read(path)
 
     assert caught.value.problems[0].startswith(expected)
+
+
+def test_a_secret_may_be_optional(tmp_path: Path) -> None:
+    """By the default null, which says nothing in clear."""
+    key = schema.read(
+        changed(tmp_path, lambda d: d["keys"]["SMTP_PASSWORD"].update(nullable=True, default=None))
+    ).keys["SMTP_PASSWORD"]
+
+    assert key.secret
+    assert not key.required
+
+
+def test_the_settings_that_a_product_declares(tmp_path: Path) -> None:
+    """Files of Python, relative to the checkout; without them there are none."""
+    path = changed(tmp_path, lambda d: d.update(settings=["app/settings.py", "shop/settings/base.py", "..x/a.py"]))
+
+    assert ("app/settings.py", "shop/settings/base.py", "..x/a.py") == schema.read(path).settings
+    assert () == schema.read(changed(tmp_path, lambda d: None)).settings
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"keys: [", b"- a", b"keys:\nservices:\n"])
@@ -132,7 +184,15 @@ PLACES = [
         ("keys", "LOG_LEVEL", "meta", name)
         for name in ("services", "secret", "provider", "description", "example")
     ),
-    *(("services", "api", name) for name in ("module", "description")),
+    *(
+        ("services", "api", name)
+        for name in ("command", "port", "public", "health", "writes", "environments", "setup")
+    ),
+    *(("jobs", "migrate", name) for name in ("command", "keys", "when", "alembic", "inherits")),
+    ("images", "main"),
+    ("images", "main", "packages"),
+    ("setup",),
+    ("setup", "run"),
 ]
 VALUES = st.recursive(
     st.none()
@@ -152,7 +212,7 @@ VALUES = st.recursive(
 def test_any_change_of_a_schema_is_refused_or_compiles(data: st.DataObject) -> None:
     """No value of any kind at any place is more than a SchemaError, or less than a module and a table."""
     document = copy.deepcopy(DOCUMENT)
-    node, names = document, data.draw(st.sampled_from([("services", "api"), *PLACES]))
+    node, names = document, data.draw(st.sampled_from([("services", "api"), ("jobs", "verify"), *PLACES]))
     for name in names[:-1]:
         node = node[name]
     node[names[-1]] = data.draw(VALUES)

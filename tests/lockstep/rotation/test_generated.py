@@ -1,7 +1,11 @@
 """Values that are made here: lists that overlap, and single ones."""
 
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -100,6 +104,78 @@ def test_a_value_that_was_made_and_lost() -> None:
     generated.sweep(job)
 
     assert lost != generated.make(job)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "valid"),
+    [
+        ([200], True),
+        ([204], True),
+        ([403], True),
+        ([429], True),
+        ([401], False),
+        ([401, 403], True),
+        ([401, 401], False),
+        ([401, 500], None),
+        ([302], None),
+        ([404], None),
+        ([503], None),
+    ],
+)
+def test_the_service_is_asked(statuses: list[int], valid: object) -> None:
+    """It accepts a value with 2xx, 403 and 429 and refuses it with 401; every other answer says nothing."""
+    tokens = [f"read:{token()}" for _ in statuses]
+    with answering(dict(zip(tokens, statuses, strict=True))) as (url, asked):
+        job = job_of(",".join(tokens), url=url)
+
+        assert valid is generated.admits(job, job.old)
+
+    assert {"/v1/notifications?limit=1"} == set(asked)
+
+
+def test_a_single_value_is_asked_for() -> None:
+    """A key of one value may name where it is checked, and the value is sent as it is."""
+    key = Key("ADMIN_TOKEN", {"type": "string"}, {"secret": True, "checked_at": "{PUBLIC_BASE_URL}/admin"})
+    value = f"a,b:{token()}"
+    with answering({value: 200}) as (url, asked):
+        job = job_of(value, key, url)
+
+        assert (True, None) == (generated.admits(job, job.old), generated.admits(job, Secret("other")))
+
+    assert ["/admin"] * 2 == asked
+
+
+def test_a_url_that_cannot_be_filled_in() -> None:
+    """A key that has no plain value there is named."""
+    key = Key("ADMIN_TOKEN", {"type": "string"}, {"secret": True, "checked_at": "{NO_SUCH_KEY}/admin"})
+    job = job_of(token(), key)
+
+    with pytest.raises(errors.ConfigurationError, match="checked_at of ADMIN_TOKEN names NO_SUCH_KEY"):
+        generated.admits(job, job.old)
+
+
+@contextmanager
+def answering(statuses: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
+    """Serve an api that answers each value, without its scope, with its status, and any other with 404."""
+    asked: list[str] = []
+    bearers = {f"Bearer {value.removeprefix('read:')}": status for value, status in statuses.items()}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(bearers.get(self.headers["Authorization"], 404))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002, the name in the base class
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
 
 
 def test_silence_is_no_refusal() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ci.delivery import servers
 from ci.ground import errors, ports
@@ -95,6 +96,47 @@ def test_old_and_new_are_valid_until_the_old_one_is_revoked(superuser: Job) -> N
     assert (True, True) == both
     assert [new, new] == stays
     assert (False, True) == (postgres.admits(superuser, superuser.old), postgres.admits(superuser, new))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "query"),
+    [
+        ("postgres", ""),
+        ("postgresql+psycopg", ""),
+        ("postgresql+asyncpg", "ssl=prefer&prepared_statement_cache_size=0"),
+        ("postgres+pool", "sslmode=disable&application_name=a%20b"),
+        ("postgresql", "schema=public&connection_limit=5"),
+    ],
+)
+def test_a_url_of_another_client(superuser: Job, scheme: str, query: str) -> None:
+    """With a driver in its scheme, with parameters that libpq does not know; all of it stays in the new URL."""
+    url = urlsplit(superuser.old.reveal())
+    job = replace(superuser, old=Secret(url._replace(scheme=scheme, query=query).geturl()))
+
+    new = given(job)
+    both = (postgres.admits(job, job.old), postgres.admits(job, new))
+    postgres.revoke(job, job.old, new)
+
+    parts = urlsplit(new.reveal())
+    assert (True, True) == both
+    assert (False, True) == (postgres.admits(job, job.old), postgres.admits(job, new))
+    assert (scheme, url.path, query) == (parts.scheme, parts.path, parts.query)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("ssl=verify-full", "verify-full"),
+        ("ssl=true", "require"),
+        ("pool=1&ssl=require", "require"),
+        ("sslmode=verify-ca&ssl_min_protocol_version=TLSv1.3", "verify-ca"),
+    ],
+)
+def test_tls_is_as_the_url_says(query: str, expected: str) -> None:
+    """Whichever client's words it has: nothing is sent in clear because a word was not understood."""
+    words = conninfo_to_dict(postgres._libpq(Secret(f"postgresql+asyncpg://a:b@127.0.0.1/d?{query}")))
+
+    assert expected == words["sslmode"]
 
 
 def test_the_roles_take_turns(superuser: Job) -> None:

@@ -75,6 +75,17 @@ def test_old_and_new_are_valid_until_the_old_one_is_revoked(job: Job) -> None:
     assert job.old.reveal().replace(password(job.old), password(new)) == new.reveal()
 
 
+def test_a_valkey_url(job: Job) -> None:
+    """Its scheme stays in the new value."""
+    job = replace(job, old=Secret(job.old.reveal().replace("redis://", "valkey://")))
+
+    new = given(job)
+    redis.revoke(job, job.old, new)
+
+    assert new.reveal().startswith("valkey://")
+    assert (False, True) == (redis.admits(job, job.old), redis.admits(job, new))
+
+
 def test_connections_end_at_revoke_and_come_back(job: Job) -> None:
     """One that came in with the old password is ended; who has the new one is let in again."""
     with connection(job.old) as old:

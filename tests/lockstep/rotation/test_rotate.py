@@ -1,6 +1,7 @@
 """What a rotation does with a provider that cannot be asked, or whose value holds old and new."""
 
 import io
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from ci.delivery import engines
 from ci.ground import dotenv, errors, git
 from ci.rotation import rotate, state
 from ci.sealing import change, edit, environment, exposed, recipients
+from runtime import Secret
 from tests import checkouts
 from tests.lockstep.delivery.projects import Project, make
+from tests.lockstep.sealing import vaults
 
-LIST, BY_HAND = "API_TOKENS", "SMTP_PASSWORD"
+LIST, BY_HAND, PROVIDED = "API_TOKENS", "SMTP_PASSWORD", "SMS_PROVIDER_API_KEY"
 YES = rotate.Options(yes=True, commit=True)
 
 
@@ -194,6 +197,80 @@ def test_by_hand_no_way_back_from_revoke(project: Project, monkeypatch: pytest.M
         assert [] == engine.drift()
 
 
+def keys(project: Project) -> list[str]:
+    """Return the keys that the project's own provider accepts."""
+    return list(json.loads((project.root / ".local/keys.json").read_text()))
+
+
+@pytest.fixture
+def provided(project: Project) -> Project:
+    """The project with the code of its job, which gives out keys."""
+    checkouts.copy(checkouts.project("worker", "requirements"), project.root)
+    project.commit()
+    return project
+
+
+def test_a_job_of_the_product(provided: Project) -> None:
+    """It makes the new key and revokes the old one, in the product's own environment."""
+    old = sealed(provided, PROVIDED)
+    cli.follow(rotate.run(provided.repo, "dev", PROVIDED, YES))
+
+    assert [sealed(provided, PROVIDED)] == keys(provided)
+    assert old not in keys(provided)
+    assert {2} == provided.runs()
+
+
+def test_a_job_given_up(provided: Project) -> None:
+    """The old key is sealed as before, and the new one is revoked."""
+    old = sealed(provided, PROVIDED)
+    provided.fail("wait")
+    with pytest.raises(errors.StartError):
+        cli.follow(rotate.run(provided.repo, "dev", PROVIDED, YES))
+    between = keys(provided)
+    provided.fail("")
+    cli.follow(rotate.abort(provided.repo, "dev", PROVIDED, YES))
+
+    assert old == sealed(provided, PROVIDED)
+    assert ([old], 2) == (keys(provided), len(between))
+
+
+@pytest.fixture
+def verified(project: Project) -> Project:
+    """The project, whose dev has the job `verify` as well."""
+    path = project.root / "config/schema.yaml"
+    text = path.read_text().replace("keys: [api, sandbox], environments: [local]", "keys: api")
+    project.write("config/schema.yaml", text)
+    project.deploy()
+    return project
+
+
+def test_the_product_says_that_it_works(
+    verified: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the old value is revoked, the job `verify` runs with the new release, where there is one."""
+    give(monkeypatch, secrets.token_urlsafe())
+    cli.follow(rotate.run(verified.repo, "dev", BY_HAND, YES))
+
+    assert "run release 3, verify python -m sandbox.verify" in capsys.readouterr().err
+
+
+def test_the_product_says_that_it_does_not_work(verified: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old value is not revoked; the same command goes on when the fault is fixed."""
+    give(monkeypatch, secrets.token_urlsafe())
+    stepped = rotate.STEPS[: rotate.STEPS.index(rotate.confirm)]
+    with monkeypatch.context() as patch:
+        patch.setattr(rotate, "STEPS", stepped)
+        patch.setattr(state, "end", lambda _repo, _state: None)
+        cli.follow(rotate.run(verified.repo, "dev", BY_HAND, YES))
+    verified.fail("verify")
+    with pytest.raises(errors.SmokeError, match="the job verify failed with 1"):
+        cli.follow(rotate.run(verified.repo, "dev", BY_HAND, YES))
+
+    under_way = state.read(verified.repo, "dev", BY_HAND)
+    assert under_way
+    assert "deploy" == under_way.done[-1]
+
+
 def test_a_secret_that_was_never_set(project: Project) -> None:
     """It is to be set first; no rotation is begun that neither ends nor can be given up."""
     values = {key: value.reveal() for key, value in environment.sealed(project.repo, "dev").items()}
@@ -203,3 +280,13 @@ def test_a_secret_that_was_never_set(project: Project) -> None:
     with pytest.raises(errors.UsageError, match=f"{BY_HAND} of dev has no value yet"):
         cli.follow(rotate.run(project.repo, "dev", BY_HAND, YES))
     assert state.read(project.repo, "dev", BY_HAND) is None
+
+
+def test_values_of_several_lines_are_kept(project: Project) -> None:
+    """What a rotation keeps sealed until it has ended comes back byte for byte."""
+    rotation = state.State("dev", BY_HAND, leaked=False, who="", begun="", tag="")
+    values = {state.OLD: Secret(vaults.LINES), state.NEW: Secret(f"{vaults.LINES}\\n")}
+
+    state.hold(project.repo, rotation, values)
+
+    assert values == state.held(project.repo, rotation)

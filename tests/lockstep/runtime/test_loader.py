@@ -54,6 +54,18 @@ def test_types_and_defaults() -> None:
     assert environ["SMTP_PASSWORD"] == loaded.smtp_password.reveal()
 
 
+def test_an_optional_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absent it is None, set it is wrapped, and a bad value is refused as that of any other key."""
+    name, environ = "SMTP_PASSWORD", complete("worker")
+    optional = {**sys.modules["runtime.keys"].KEYS[name], "nullable": True, "default": None}
+    monkeypatch.setitem(sys.modules["runtime.keys"].KEYS, name, optional)
+    value = environ.pop(name)
+
+    assert None is runtime.load("worker", environ).smtp_password
+    assert value == runtime.load("worker", environ | {name: value}).smtp_password.reveal()
+    assert [f"{name} is shorter than 8 characters"] == refusal("worker", environ | {name: "short"}).problems
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -187,7 +199,7 @@ def test_an_unknown_service_is_refused() -> None:
     """A slip in the service's name does not load an empty config."""
     error = refusal("apy", {})
 
-    assert ["apy is no service, those are api, worker"] == error.problems
+    assert ["apy is no service, those are api, worker, sandbox, migrate, verify, sms-keys"] == error.problems
 
 
 def test_no_file_of_values_is_read(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ RULES = {
 def built(drawn: dict[str, Any]) -> schema.Schema:
     """Return a schema of one key with these rules, without a default that they refuse."""
     try:
-        return schema.build({"services": {"web": {"module": "web"}}, "keys": {"KEY": {**drawn, "meta": META}}})
+        return schema.build({"services": {"web": {"command": "web"}}, "keys": {"KEY": {**drawn, "meta": META}}})
     except schema.SchemaError:
         if "default" not in drawn:
             raise

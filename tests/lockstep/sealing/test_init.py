@@ -1,15 +1,22 @@
 import os
+import re
+import secrets
 import shutil
 import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ci.ground import errors
+from ci.ground import dotenv, errors
 from ci.ground.environments import TEMPLATE
 from ci.ground.repo import Repo
-from ci.sealing import environment, identity, init, recipients
+from ci.ground.schema import Key
+from ci.sealing import edit, environment, identity, init, recipients, unset
+from runtime import Secret
 from tests import checkouts
+from tests.lockstep.sealing import vaults
+from tests.lockstep.sealing.vaults import LINES
 
 ENVIRONMENTS = ["dev", "staging", "prod"]
 
@@ -111,17 +118,64 @@ def test_a_bad_value_leaves_the_tree_as_it_was(tmp_path: Path) -> None:
     assert before == sorted(path.name for path in repo.root.rglob("*"))
 
 
+def test_an_optional_secret_is_not_asked_for(tmp_path: Path) -> None:
+    """Nor made, nor accepted as missing: the environments are whole without it."""
+    repo, asked = vaults.optional(checkouts.empty(tmp_path / "repo"), "SMTP_PASSWORD"), set()
+
+    def ask(environment: str, key: Key) -> str:
+        asked.add(key.name)
+        return checkouts.value(environment, key)
+
+    report = init.init(repo, "acme", ask)
+
+    assert {"DATABASE_URL", "REDIS_URL", "SMS_PROVIDER_API_KEY"} == asked
+    assert {} == report.missing
+    assert not unset.path(repo).exists()
+    for name in ENVIRONMENTS:
+        assert "SMTP_PASSWORD" not in environment.opened(Repo(repo.root), name).sealed
+    assert set() == vaults.findings(vaults.committed(Repo(repo.root)))
+
+
+def test_a_secret_that_no_service_reads_there_is_not_asked_for(tmp_path: Path) -> None:
+    """The keys of a service that exists in dev alone are asked for in dev alone."""
+    repo = checkouts.empty(tmp_path)
+    path = repo.root / "config/schema.yaml"
+    document = yaml.safe_load(path.read_bytes())
+    document["services"]["extra"] = {"command": "extra", "environments": ["dev"]}
+    meta = {"services": ["extra"], "description": "x", "example": "x", "secret": True}
+    document["keys"]["ONLY_SECRET"] = {"type": "string", "meta": meta}
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    report = init.init(Repo(repo.root), "acme", lambda _name, _key: "")
+
+    assert ["dev"] == [name for name, keys in report.missing.items() if "ONLY_SECRET" in keys]
+
+
+def test_answers_can_hold_several_lines(repo: Repo) -> None:
+    """Lines on stdin are written as those of `inv encrypt`; what is not JSON in double quotes is a problem."""
+    answer = init.answers(repo, f"dev.SMTP_PASSWORD={dotenv.shown(LINES)}\n")
+
+    assert LINES == answer("dev", repo.schema.keys["SMTP_PASSWORD"])
+    with pytest.raises(errors.DirtyValueError) as caught:
+        init.answers(repo, 'dev.SMTP_PASSWORD="half\n')
+    assert ("line 1: the value begins with a double quote and is not a JSON string",) == caught.value.detail
+
+
 OWN = ["local", "pair"]
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Repo:
-    """A checkout with two environments that are not in git."""
+    """A checkout with two environments that are not in git, and a generator of each secret for both."""
     root = checkouts.empty(tmp_path / "repo").root
     path = root / "config/environments.yaml"
     path.write_text(f"{path.read_text()}  pair:\n    engine: local\n    in_git: false\n")
     text = (root / "config/local.env").read_text()
     (root / "config/pair.env").write_text(text)
+    schema = root / "config/schema.yaml"
+    schema.write_text(
+        re.sub(r"generate: \{local: (.*)\}\n", r"generate: {local: \1, pair: \1}\n", schema.read_text())
+    )
     return Repo(root)
 
 
@@ -136,6 +190,58 @@ def test_an_environment_of_this_machine_makes_its_own_values_once(pair: Repo, na
     assert [".sops.yaml", "identity.agekey", f"secrets/{name}.enc.env"] == sorted(
         str(path.relative_to(pair.state_of(name))) for path in pair.state.rglob("*") if path.is_file()
     )
+
+
+def test_what_cannot_be_generated_on_this_machine_is_named_until_it_is_set(pair: Repo) -> None:
+    """Each with the command that sets it; once set it stays, and so does what was generated before."""
+    repo = vaults.by_hand(vaults.by_hand(pair, "SMTP_PASSWORD"), "API_TOKENS")
+    value = secrets.token_urlsafe(24)
+
+    with pytest.raises(errors.ConfigurationError, match="local needs secrets that cannot be generated") as caught:
+        init.own_values(repo, "local")
+    first = environment.sealed(repo, "local")
+    edit.put(repo, "local", "SMTP_PASSWORD", LINES)
+    edit.put(repo, "local", "API_TOKENS", value)
+    for _ in range(2):
+        init.own_values(repo, "local")
+
+    commands = [f"inv set --env=local --key={key}" for key in ("API_TOKENS", "SMTP_PASSWORD")]
+    assert commands == list(caught.value.detail)
+    given = {"SMTP_PASSWORD": Secret(LINES), "API_TOKENS": Secret(value)}
+    assert first | given == environment.opened(repo, "local").sealed
+
+
+def test_a_value_that_was_set_before_the_first_deploy_stays(pair: Repo) -> None:
+    """By set or by encrypt, with a generator or without: the deploy generates only the others."""
+    url = checkouts.value("local", pair.schema.keys["DATABASE_URL"])
+    repo = vaults.by_hand(pair, "SMTP_PASSWORD")
+    edit.put(repo, "local", "SMTP_PASSWORD", LINES)
+    edit.encrypt(repo, "pair", f"DATABASE_URL={url}\nSMTP_PASSWORD=abcdefgh\n")
+
+    for name in OWN:
+        init.own_values(repo, name)
+
+    local, other = (environment.opened(repo, name).sealed for name in OWN)
+    assert Secret(LINES) == local["SMTP_PASSWORD"]
+    assert (Secret(url), Secret("abcdefgh")) == (other["DATABASE_URL"], other["SMTP_PASSWORD"])
+
+
+def test_a_secret_that_the_schema_gained_is_generated_at_the_next_deploy(pair: Repo) -> None:
+    """Beside those that this machine has, which keep their ciphertext; an optional one is not asked for."""
+    init.own_values(pair, "local")
+    before = environment.sealed(pair, "local")
+    path = pair.root / "config/schema.yaml"
+    text = "secret: true, services: [api], description: new, example: x"
+    optional = f"  EXTRA: {{type: string, nullable: true, default: null, meta: {{{text}}}}}\n"
+    new = f"  NEW: {{type: string, meta: {{{text}, generate: '{{token}}'}}}}\n"
+    path.write_text(f"{path.read_text()}\n{optional}{new}")
+    lines = [line for line in pair.sealed("local").read_text().splitlines() if not line.startswith("sops_")]
+
+    init.own_values(Repo(pair.root), "local")
+
+    after = environment.opened(Repo(pair.root), "local").sealed
+    assert {"NEW"} == after.keys() - before.keys()
+    assert set(lines) <= set(pair.sealed("local").read_text().splitlines())
 
 
 def test_two_environments_of_this_machine_share_nothing(pair: Repo) -> None:

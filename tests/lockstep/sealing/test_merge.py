@@ -14,7 +14,7 @@ from ci.ground.repo import Repo
 from ci.sealing import edit, identity, init, members, recipients, sops
 from ci.sealing.merge import three_way
 from tests import checkouts
-from tests.lockstep.sealing.vaults import DEV, findings, opens, person, values, with_old_key
+from tests.lockstep.sealing.vaults import DEV, LINES, findings, opens, person, values, with_old_key
 
 FILE = "secrets/dev.enc.env"
 
@@ -82,6 +82,21 @@ def test_different_keys_merge(repo: Repo) -> None:
     assert 1 == len(set(repo.sealed(DEV).read_text().partition("sops_")[0].splitlines()) - lines)
     assert [] == [value for value in values(repo).values() if value in told]
     assert set() == findings(repo)
+
+
+def test_several_lines_merge(repo: Repo) -> None:
+    """Byte for byte, from theirs as from ours, also when the merged file is sealed anew."""
+    value = values(repo)["API_TOKENS"]
+
+    def theirs() -> None:
+        edit.put(repo, DEV, "SMTP_PASSWORD", LINES)
+        members.add(repo, DEV, person(repo, "third")[0], "Third")
+
+    branches(repo, put(repo, "API_TOKENS", f"{value},{value}"), theirs)
+
+    git(repo, "merge", "--no-edit", "theirs")
+
+    assert (LINES, f"{value},{value}") == (values(repo)["SMTP_PASSWORD"], values(repo)["API_TOKENS"])
 
 
 def test_a_branch_is_rebased_alike(repo: Repo) -> None:

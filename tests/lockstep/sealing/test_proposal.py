@@ -6,7 +6,7 @@ import pytest
 from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import edit, exposed, identity, members, proposal
-from tests.lockstep.sealing.vaults import DEV, committed, findings, person, tree, values
+from tests.lockstep.sealing.vaults import DEV, LINES, committed, findings, person, tree, values
 
 KEY = "SMTP_PASSWORD"
 
@@ -26,9 +26,10 @@ def place(repo: Repo, key: str = KEY) -> Path:
     return repo.root / f"secrets/proposals/{DEV}/{key}-0a1b2c3d.enc.env"
 
 
-def test_a_value_can_be_proposed_without_an_identity(repo: Repo) -> None:
+@pytest.mark.parametrize("value", [secrets.token_urlsafe(), LINES], ids=["one line", "several"])
+def test_a_value_can_be_proposed_without_an_identity(repo: Repo, value: str) -> None:
     """It is accepted by somebody who has one, and the proposal is gone."""
-    file, value = identity.path(repo, DEV), secrets.token_urlsafe()
+    file = identity.path(repo, DEV)
     own = file.read_bytes()
     file.unlink()
 
@@ -71,7 +72,7 @@ def test_to_accept_where_nothing_waits(repo: Repo) -> None:
     ("key", "value", "expected"),
     [
         (KEY, "short", errors.BadValueError),
-        (KEY, "two\nlines of it", errors.DirtyValueError),
+        (KEY, "a nul\0 in it", errors.DirtyValueError),
         (KEY, "", errors.DirtyValueError),
         ("DATABASE_URL", "mysql://host/database", errors.BadValueError),
         ("LOG_LEVEL", "debug", errors.BadValueError),

@@ -6,7 +6,17 @@ import pytest
 from ci.ground import errors
 from ci.ground.repo import Repo
 from ci.sealing import edit, exposed, identity, keys, members, proposal, recipients
-from tests.lockstep.sealing.vaults import DEV, committed, findings, opens, person, tree, values, with_old_key
+from tests.lockstep.sealing.vaults import (
+    DEV,
+    LINES,
+    committed,
+    findings,
+    opens,
+    person,
+    tree,
+    values,
+    with_old_key,
+)
 
 
 @pytest.fixture
@@ -101,6 +111,21 @@ def test_who_was_removed_opens_nothing(repo: Repo) -> None:
     assert before == values(repo)
     assert dict.fromkeys(before, 0) == with_old_key(repo, own, old, old)
     assert dict.fromkeys(before, 25) == with_old_key(repo, own, old, new)
+    assert set() == findings(repo)
+
+
+def test_several_lines_stay_as_they_are(repo: Repo) -> None:
+    """With another recipient, with a new data key, and under a new identity."""
+    edit.put(repo, DEV, "SMTP_PASSWORD", LINES)
+    before = values(repo)
+
+    members.add(repo, DEV, person(repo)[0], "Anna")
+    members.remove(repo, DEV, name="Anna")
+    keys.begin(repo, DEV)
+    keys.finish(repo, DEV)
+
+    assert LINES == before["SMTP_PASSWORD"]
+    assert before == values(repo)
     assert set() == findings(repo)
 
 

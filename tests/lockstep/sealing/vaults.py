@@ -1,6 +1,7 @@
 """What tests of recipients do to a checkout, and what they look at."""
 
 import pytest
+import yaml
 
 from ci.gates import sealing
 from ci.ground import command, errors
@@ -10,7 +11,27 @@ from runtime import Secret
 from tests import checkouts
 
 DEV = "dev"
+LINES = "-----BEGIN\r\n\tback\\nslash \\ \"ü\" 'x' # 🔑\n -----END\n\n"  # what an env file cannot hold
 TRACKED = (".sops.yaml", "config", "secrets")
+
+
+def optional(repo: Repo, key: str) -> Repo:
+    """Return the checkout with a secret made optional that nothing generates."""
+    path = repo.root / "config/schema.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["keys"][key] |= {"nullable": True, "default": None}
+    document["keys"][key]["meta"].pop("generate", None)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return Repo(repo.root)
+
+
+def by_hand(repo: Repo, key: str) -> Repo:
+    """Return the checkout with a required secret that nothing generates."""
+    path = repo.root / "config/schema.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["keys"][key]["meta"].pop("generate")
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return Repo(repo.root)
 
 
 def commit(repo: Repo) -> None:

@@ -16,6 +16,7 @@ PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
 NO_LEADER, LATE = "does not have a leader", "code = DeadlineExceeded"  # as the engine says it
+REMOVAL_SECONDS = 30
 ELECTION_SECONDS = 45  # managers took 12 to 35 s to agree on a leader after one was lost or came back
 
 
@@ -114,6 +115,20 @@ class Cluster:
         with absent():
             self.api.remove_network(self.name("net"))
 
+    def drop_volumes(self) -> None:
+        """Remove the volumes of the node that this is connected to, but for those that something still uses.
+
+        The swarm removes a container some time after it has ended, and until then that uses its volumes.
+        """
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        while volumes := self.api.volumes(filters=self.filters(kind="volume"))["Volumes"]:
+            for volume in volumes:
+                with absent(NOT_FOUND, CONFLICT):
+                    self.api.remove_volume(volume["Name"])
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+
     def services(self) -> list[dict[str, Any]]:
         """Return the environment's services as the swarm has them."""
         return list(self.api.services(filters=self.filters()))
@@ -135,10 +150,10 @@ def label(labelled: Mapping[str, Any], name: str) -> str:
 
 
 @contextmanager
-def absent() -> Iterator[None]:
-    """Ignore that an object does not exist any more."""
+def absent(*codes: int) -> Iterator[None]:
+    """Ignore that an object does not exist any more, or other answers by their code."""
     try:
         yield
     except APIError as error:
-        if error.status_code != NOT_FOUND:
+        if error.status_code not in (codes or (NOT_FOUND,)):
             raise

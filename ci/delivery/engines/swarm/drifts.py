@@ -19,6 +19,9 @@ NOUNS = {  # the parts of a spec, and what a person calls them
     "Constraints": "placement",
     "Limits": "resources",
     "Configs": "configuration",
+    "Healthcheck": "health check",
+    "Mounts": "folders",
+    "UpdateConfig": "updates",
 }
 
 
@@ -38,7 +41,7 @@ def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
     live = {service["Spec"]["Name"]: service["Spec"] for service in cluster.services()}
     ids = bundles.ids(cluster)
     wanted = {name: specs.service(cluster, release, name, ids) for name in release.services}
-    if release.settings["proxy"]:
+    if proxy.present(release):
         wanted[proxy.NAME] = proxy.wanted(cluster, release)
     for name, spec in wanted.items():
         actual = live.pop(spec["Name"], None)
@@ -46,9 +49,7 @@ def _differences(cluster: Cluster, release: Release) -> Iterator[str]:
     yield from (
         f"service {name} is of no release" for name, spec in live.items() if label({"Spec": spec}, "kind") != "job"
     )
-    for service in release.services.values():
-        if service.bundle not in ids:
-            yield f"the secret {service.bundle} is gone"
+    yield from (f"the secret {bundle} is gone" for bundle in bundles.held(release).values() if bundle not in ids)
     yield from (f"container {name} was started by hand" for name in services.stray(cluster))
 
 

@@ -30,7 +30,7 @@ from ci.delivery.engines.swarm import (
 )
 from ci.delivery.engines.swarm.cluster import Cluster, connect, label
 from ci.delivery.engines.swarm.settings import Settings
-from ci.delivery.release import UNFINISHED, Image, Release, current, tag
+from ci.delivery.release import UNFINISHED, Image, Release, current, tag, version
 from ci.ground import errors, git
 from ci.ground.environments import Environment
 from ci.ground.repo import Repo
@@ -81,18 +81,24 @@ class Swarm:
         """Remove the lock, and return whose it was."""
         return records.unlock(self._cluster)
 
-    def image(self, sha: str) -> Image:
-        """Return the image that was built from a commit: the registry's, where there is one, else a client's."""
-        commit, registry = git.commit(self._repo.root, sha or "HEAD"), self._repo.environments.registry
-        short = commit[: git.SHORT]
-        if not registry:
-            return Image(short, transfer.find(self._clients, tag(self._repo, commit)))
-        try:  # asked through the manager, because the image was built on another machine
-            image = self._cluster.api.inspect_distribution(f"{registry}:{short}")
+    def image(self, sha: str, names: Sequence[str]) -> Image:
+        """Return the images that were built from a commit: the registry's, where there is one, else a client's."""
+        commit = git.commit(self._repo.root, sha or "HEAD")
+        find = self._pushed if self._repo.environments.registry else self._built
+        return Image(commit[: git.SHORT], {name: find(commit, name) for name in names})
+
+    def _built(self, commit: str, name: str) -> str:
+        return transfer.find(self._clients, tag(self._repo, commit, name))
+
+    def _pushed(self, commit: str, name: str) -> str:
+        """Ask through the manager: the image was built on another machine."""
+        registry, wanted = self._repo.environments.registry, version(commit, name)
+        try:
+            image = self._cluster.api.inspect_distribution(f"{registry}:{wanted}")
         except APIError:
             hint = f"inv build --push={registry} brings it there"
-            raise errors.EngineError(f"{registry} has no image {short}", hint) from None
-        return Image(short, f"{registry}@{image['Descriptor']['digest']}")
+            raise errors.EngineError(f"{registry} has no image {wanted}", hint) from None
+        return f"{registry}@{image['Descriptor']['digest']}"
 
     def prepare(self, release: Release, sealed: Sealed) -> str:
         """Note what was interrupted before, claim the number, and keep the bundles."""
@@ -103,19 +109,11 @@ class Swarm:
         jobs.sweep(cluster)
         services.sweep_strays(cluster)
         records.claim(cluster, release)
-        if sealed:
-            bundles.store(cluster, release, sealed)
+        bundles.store(cluster, release, sealed)
         bundles.require(cluster, release)
         brought = transfer.bring(self._clients, cluster, release)
         interrupted = ", ".join(f"release {earlier.number} was interrupted" for earlier in unfinished)
         return ", ".join(filter(None, [f"release {release.number} has its bundles", brought, interrupted]))
-
-    def migrate(self, release: Release, sealed: Sealed) -> None:
-        """Run the migrations once, in the release's image and with the api's environment."""
-        code, lines = jobs.run(self._cluster, release, specs.PUBLIC, ["model.migrate"])
-        if code:
-            hint, last = "fix it in model/migrations, then deploy again", lines[-services.LAST_LINES :]
-            raise errors.MigrationError("the migration failed, nothing was started", hint, last)
 
     def apply(self, release: Release, sealed: Sealed) -> list[Replica]:
         """Have the swarm replace every service's replicas one by one."""
@@ -133,11 +131,11 @@ class Swarm:
         """Wait until every replica is of this release and healthy."""
         services.wait(self._cluster, release, strict=True)
 
-    def url(self, release: Release) -> str:
+    def url(self, release: Release, service: str) -> str:
         """Return where the proxy is reached from here."""
-        settings = release.settings["proxy"]
-        if not settings:
+        if not proxy.present(release):
             return ""
+        settings = release.settings["proxy"]
         scheme = "https" if settings.get("certificate") else "http"
         return f"{scheme}://{self._settings.address}:{settings['port']}"
 
@@ -171,7 +169,7 @@ class Swarm:
 
     def changes(self, before: Release | None, after: Release) -> list[str]:
         """Return how proxy, placement and resources differ."""
-        return list(changes.between(before, after))
+        return list(changes.between(self._cluster, before, after))
 
     def replicas(self) -> list[Replica]:
         """Return what runs now, and what should run and does not yet."""
@@ -198,12 +196,18 @@ class Swarm:
         """Yield the last lines of each service, or of one, then what is added while following."""
         yield from logs.read(self._cluster, service, follow=follow)
 
-    def run(self, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-        """Run a module once with a service's environment."""
-        return jobs.run(self._cluster, release, service, argv)
+    def run(self, release: Release, reader: str, argv: Sequence[str], sealed: Sealed) -> tuple[int, list[str]]:
+        """Run a job, or a command with the environment of a service or job, in its image, once."""
+        cluster = self._cluster
+        removed = bundles.again(cluster, release, reader, sealed)  # of a release that failed, whose hook this is
+        try:
+            return jobs.run(cluster, release, reader, argv)
+        finally:
+            if removed:
+                bundles.sweep(cluster, records.history(cluster))
 
     def stop(self, *, purge: bool) -> str:
-        """Stop everything of the environment; `purge` forgets its releases and bundles as well."""
+        """Stop everything of the environment; `purge` forgets its releases, bundles and kept folders as well."""
         cluster = self._cluster
         running = cluster.services()
         services.remove(cluster, running)
@@ -212,6 +216,7 @@ class Swarm:
             bundles.sweep(cluster, [])
             proxy.sweep(cluster)
             cluster.drop_network()
+            cluster.drop_volumes()
         return ", ".join(label(service, "service") or "a one-off" for service in running) or "nothing ran"
 
 

@@ -1,4 +1,4 @@
-"""One-off processes: a migration before a release, or a module that an operator runs."""
+"""Processes that run once: a job, or a command of an operator's with the environment of a service."""
 
 import secrets
 import time
@@ -10,24 +10,23 @@ from ci.delivery.engines.swarm.cluster import Cluster, label
 from ci.delivery.release import Release
 from ci.ground import errors
 
-PATIENCE_SECONDS = 900  # a migration may take its time
+START_SECONDS = 900  # a node may have to fetch the image first
 
 
-def run(cluster: Cluster, release: Release, service: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-    """Run a module once and return its exit code and its lines; its service is removed."""
+def run(cluster: Cluster, release: Release, reader: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+    """Run a job or a command once and return its exit code and its lines; its service is removed."""
     part = f"job-{secrets.token_hex(4)}"
-    spec = specs.job(cluster, release, service, list(argv), bundles.ids(cluster)) | {"Name": cluster.name(part)}
+    spec = specs.job(cluster, release, reader, argv, bundles.ids(cluster)) | {"Name": cluster.name(part)}
     job = cluster.api.create_service(spec["TaskTemplate"], **services.options(spec))
     try:
-        task = _ended(cluster, spec["Name"])
-        lines = list(services.lines(cluster, part, tail=1000))
-        status = task["Status"]
+        status = _ended(cluster, spec["Name"])["Status"]
+        lines = list(services.lines(cluster, part, tail="all"))
         code = (status.get("ContainerStatus") or {}).get("ExitCode") or 0
-        if status["State"] != "complete":
-            lines, code = [*lines, status.get("Err") or "it was cut off with its node"], code or 1
+        if status["State"] != "complete" and not code:  # it never ran, or its node is lost
+            lines, code = [*lines, status.get("Err") or "it was cut off with its node"], 1
         return code, lines
     finally:
-        services.remove(cluster, [job], patience=0)
+        services.remove(cluster, [job], wait=False)
 
 
 def sweep(cluster: Cluster) -> None:
@@ -47,10 +46,13 @@ def _done(task: dict[str, Any]) -> bool:
 
 
 def _ended(cluster: Cluster, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    """Return the task when it is over, however long it runs; EngineError when it does not start."""
+    begun, state = time.monotonic(), ""
+    while state == "running" or time.monotonic() - begun < START_SECONDS:
         for task in services.tasks(cluster, name):
             if _done(task):
                 return task
+            state = task["Status"]["State"]
         time.sleep(services.PAUSE_SECONDS)
-    raise errors.EngineError(f"{name} did not end within {PATIENCE_SECONDS} s", "it was stopped; docker node ls")
+    late = f"{name} did not start within {START_SECONDS} s, it is {state or 'unknown'}"
+    raise errors.EngineError(late, "is a node up that may run it? docker node ls")

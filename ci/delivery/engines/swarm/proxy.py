@@ -5,26 +5,26 @@ it would drop the connections that it holds, so the deploy of a new release does
 """
 
 import hashlib
+import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from ci.delivery import routes
 from ci.delivery.engines.swarm import services, specs
 from ci.delivery.engines.swarm.cluster import Cluster, absent, label
 from ci.delivery.release import Release
+from ci.delivery.routes import Route
 from ci.ground import errors
 
 NAME = "proxy"
 INSIDE, METRICS = 8080, 8404
 FILE = "/usr/local/etc/haproxy/haproxy.cfg"
 CERTIFICATE = "/run/secrets/certificate"
+SERVER_SECONDS = 60  # without a byte of a replica's answer; as long as the service may drain, if that is longer
 SLOTS = 64  # room for replicas; a server that DNS does not name costs nothing
 
-
-def text(cluster: Cluster, release: Release) -> str:
-    """Return HAProxy's configuration for a release."""
-    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if release.settings["proxy"].get("certificate") else ""
-    slots = max(SLOTS, 2 * release.services[specs.PUBLIC].replicas)
-    return f"""\
+DEFAULTS = """\
 global
     log stdout format raw local0
     fd-hard-limit 65536
@@ -35,13 +35,17 @@ defaults
     option httplog
     option dontlog-normal
     option redispatch
+    # Towards a replica each request has a connection of its own, so one without connections has answered them all.
+    option http-server-close
+    http-reuse never
     retries 3
     timeout connect 2s
     timeout client 60s
-    timeout server 60s
     timeout http-request 10s
     timeout http-keep-alive 60s
     timeout queue 10s
+    timeout tunnel 1h
+    timeout check 5s
 
 resolvers swarm
     nameserver dns 127.0.0.11:53
@@ -50,27 +54,30 @@ resolvers swarm
     timeout retry 500ms
     hold valid 500ms
     hold obsolete 0s
+"""
 
-frontend public
-    bind :{INSIDE}{tls}
-    option forwardfor
-    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
-    # As the api reads a path: decoded once. Its numbers are for a Prometheus in the network, at the replicas, and
-    # which of its parts is down is for who runs it.
-    http-request deny deny_status 404 if {{ path,url_dec -m beg /metrics /readyz }}
-    default_backend replicas
+REST = f"""\
+backend _none
+    http-request deny deny_status 404
 
-backend replicas
-    balance roundrobin
-    option httpchk GET /healthz
-    default-server check inter 500ms fall 2 rise 1 resolvers swarm init-addr none
-    server-template replica {slots} tasks.{cluster.name(specs.PUBLIC)}:{specs.PORT}
-
-frontend metrics
+frontend _metrics
     bind :{METRICS}
     http-request use-service prometheus-exporter if {{ path /metrics }}
     no log
 """
+
+
+def text(cluster: Cluster, release: Release) -> str:
+    """Return HAProxy's configuration for a release."""
+    served = routes.of(release)
+    rules = [line for number, route in enumerate(served) for line in _rules(number, route)]
+    backends = [line for route in served for line in _backend(cluster, release, route)]
+    return "\n".join([DEFAULTS, *_public(release), *rules, "    default_backend _none\n", *backends, REST])
+
+
+def present(release: Release) -> bool:
+    """Say whether a release has a proxy: its environment names one, and a service is public."""
+    return bool(release.settings["proxy"] and routes.of(release))
 
 
 def config_name(cluster: Cluster, release: Release) -> str:
@@ -108,7 +115,7 @@ def spec(cluster: Cluster, release: Release, config: str, certificate: str | Non
             "Resources": {"Limits": {"Pids": specs.PIDS}},
             "RestartPolicy": {"Condition": "any", "Delay": specs.SECOND},
             "Placement": {"Constraints": list(release.settings["proxy"].get("placement", ()))},
-            "Networks": [{"Target": cluster.network}],
+            "Networks": [{"Target": cluster.network, "Aliases": [NAME]}],
         },
         "Mode": {"Global": {}},
         # The port is the node's own, so the old task must free it before the new one starts.
@@ -126,7 +133,7 @@ def wanted(cluster: Cluster, release: Release) -> dict[str, Any]:
 
 def put(cluster: Cluster, release: Release) -> None:
     """Bring the proxy to what the release says; if it is so already, it is not touched."""
-    if not release.settings["proxy"]:
+    if not present(release):
         services.remove(cluster, filter(None, [services.find(cluster, cluster.name(NAME))]))
         return
     name = config_name(cluster, release)
@@ -166,3 +173,62 @@ def _certificate(cluster: Cluster, release: Release) -> str | None:
             return str(secret["ID"])
     hint = f"docker secret create {name} FILE, of certificate and key; environments.yaml names it"
     raise errors.EngineError(f"the swarm has no secret {name}, the proxy's certificate", hint)
+
+
+def _public(release: Release) -> list[str]:
+    """Return the public side, which reads a path as services do: decoded once, repeated slashes as one."""
+    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if release.settings["proxy"].get("certificate") else ""
+    return [
+        "frontend _public",
+        f"    bind :{INSIDE}{tls}",
+        "    option forwardfor",
+        "    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]",
+        "    http-request set-header X-Forwarded-Host %[req.hdr(host)]",
+        "    http-request set-var(txn.host) req.hdr(host),host_only,lower",
+        "    http-request set-var(txn.path) path,url_dec,regsub(/+,/,g)",
+        # What a service might read as another path than the proxy does: a bad escape, and folders upwards.
+        "    http-request deny deny_status 400 unless { var(txn.path) -m found }",
+        "    http-request deny deny_status 400 if { var(txn.path) -m sub /./ /../ }",
+        "    http-request deny deny_status 400 if { var(txn.path) -m end /. /.. }",
+    ]
+
+
+def _rules(number: int, route: Route) -> list[str]:
+    """Return the lines that lead requests to a service; the first rule that matches is obeyed."""
+    lines, conditions = [], []
+    if route.host:
+        lines.append(f"    acl host-{number} var(txn.host) -m str -- {_word(route.host)}")
+        conditions.append(f"host-{number}")
+    if route.path:
+        lines.append(f"    acl path-{number} var(txn.path) -m str -- {_word(route.path)}")
+        lines.append(f"    acl path-{number} var(txn.path) -m beg -- {_word(route.path)}/")
+        conditions.append(f"path-{number}")
+    return [*lines, f"    use_backend {route.service} if {' '.join(conditions) or 'TRUE'}"]
+
+
+def _backend(cluster: Cluster, release: Release, route: Route) -> list[str]:
+    service = release.services[route.service]
+    replicas = f"tasks.{cluster.name(route.service)}:{service.declared.port}"
+    lines = [
+        f"backend {route.service}",
+        "    balance roundrobin",
+        f"    timeout server {max(SERVER_SECONDS, math.ceil(service.declared.drain_seconds))}s",
+        "    default-server check inter 500ms fall 2 rise 1 resolvers swarm init-addr none",
+        f"    server-template replica {max(SLOTS, 2 * service.replicas)} {replicas}",
+    ]
+    for path in map(_word, route.private):  # whatever the case, and whatever follows
+        lines.append(f"    acl private var(txn.path) -i -m str -- {path}")
+        lines.append(f"    acl private var(txn.path) -i -m beg -- {path}/ {path};")
+    if route.private:
+        lines.append("    http-request deny deny_status 404 if private")
+    if alive := service.declared.health.alive:
+        check = f"meth GET uri {_word(alive)} ver HTTP/1.1 hdr Host localhost hdr Connection close"
+        lines += ["    option httpchk", f"    http-check send {check}"]
+        # A replica of another release may not know the path; whether one is healthy is for the swarm to say.
+        lines.append("    http-check expect status 200-399,404")
+    return [*lines, ""]
+
+
+def _word(text: str) -> str:
+    """Return a text as one word of HAProxy's configuration, whatever is in it."""
+    return re.sub(r"([\\\s#'\"])", r"\\\1", text) or '""'

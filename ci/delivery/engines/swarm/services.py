@@ -17,6 +17,7 @@ ENDED = ("failed", "rejected", "complete", "orphaned")  # a service's task shoul
 PAUSE_SECONDS = 0.05
 LAST_LINES = 15
 TRIES = 10
+STEADY_SECONDS = 2  # a service without a health check must have run for so long
 LATE_SECONDS = 5  # a manager may hear of a container's end this much later
 SILENCE_SECONDS = 5  # a log that is not followed arrives within moments
 
@@ -57,14 +58,15 @@ def find(cluster: Cluster, name: str) -> dict[str, Any] | None:
     return next((service for service in cluster.services() if service["Spec"]["Name"] == name), None)
 
 
-def remove(cluster: Cluster, services: Iterable[dict[str, Any]], patience: float = 60) -> None:
-    """Remove services and wait until their containers have ended."""
-    ids = [service["ID"] for service in services]
-    for identifier in ids:
+def remove(cluster: Cluster, services: Iterable[dict[str, Any]], *, wait: bool = True) -> None:
+    """Remove services, and wait until their containers have ended; the swarm kills them after their grace."""
+    removed = list(services)
+    for service in removed:
         with absent():
-            cluster.api.remove_service(identifier)
-    deadline = time.monotonic() + patience
-    for identifier in ids:
+            cluster.api.remove_service(service["ID"])
+    graces = [_grace({"Spec": service["Spec"]["TaskTemplate"]}) for service in removed] if wait else []
+    deadline = time.monotonic() + max(graces, default=0)
+    for identifier in (service["ID"] for service in removed):
         own = {"label": [f"com.docker.swarm.service.id={identifier}"]}
         while cluster.api.containers(filters=own) and time.monotonic() < deadline:
             time.sleep(PAUSE_SECONDS)
@@ -82,14 +84,20 @@ def wait(cluster: Cluster, release: Release, *, strict: bool) -> None:
     `strict` takes the first task that ends for a failure; without it, the swarm may try again until the deadline,
     as it does when an old release is restored.
     """
-    replicas = sum(service.replicas for service in release.services.values())
-    deadline = time.monotonic() + 30 + replicas * (specs.PATIENCE_SECONDS + 15)
+    starts = sum(service.replicas * (service.declared.start_seconds + 15) for service in release.services.values())
+    ends = sum(specs.grace(service) for service in release.services.values() if service.declared.single)
+    deadline = time.monotonic() + 30 + starts + ends
     waiting = list(release.services)
     while waiting := [name for name in waiting if not _settled(cluster, release, name, strict=strict)]:
         if time.monotonic() > deadline:
             late = waiting[0]
             raise fault(cluster, release, late, "was not healthy in time", tasks(cluster, cluster.name(late)))
         time.sleep(PAUSE_SECONDS)
+    if strict and (unchecked := [name for name in release.services if specs.unchecked(release, name)]):
+        time.sleep(STEADY_SECONDS)  # that they run is all that is known of them
+        for name in unchecked:
+            if not _settled(cluster, release, name, strict=True):
+                raise fault(cluster, release, name, "does not run any more", tasks(cluster, cluster.name(name)))
 
 
 def _settled(cluster: Cluster, release: Release, name: str, *, strict: bool) -> bool:
@@ -128,7 +136,10 @@ def _leaving(cluster: Cluster, release: Release) -> list[dict[str, Any]]:
 
 def _grace(task: dict[str, Any]) -> float:
     """Return the seconds after which the swarm kills a task, and some more for a manager to hear of it."""
-    return float(task["Spec"]["ContainerSpec"].get("StopGracePeriod", 0)) / specs.SECOND + LATE_SECONDS
+    return (
+        float(task["Spec"]["ContainerSpec"].get("StopGracePeriod", 10 * specs.SECOND)) / specs.SECOND
+        + LATE_SECONDS
+    )
 
 
 def fault(
@@ -159,7 +170,7 @@ def _log(cluster: Cluster, name: str, task: dict[str, Any]) -> list[str]:
 
 
 def lines(
-    cluster: Cluster, name: str, *, tail: int = 50, follow: bool = False, details: bool = False
+    cluster: Cluster, name: str, *, tail: int | str = 50, follow: bool = False, details: bool = False
 ) -> Iterator[str]:
     """Yield the lines that a service's replicas have logged."""
     with absent():

@@ -21,22 +21,31 @@ def find(clients: "Clients", tag: str) -> str:
 
 
 def bring(clients: "Clients", cluster: Cluster, release: Release) -> str:
-    """Bring a release's image to where it will run, and return from where it came.
+    """Bring a release's images to where they will run, and return from where they came.
 
     Other clients than the environment's own are asked only when that has no such image. EngineError when none has.
     """
-    if "@" in release.image:
-        return ""  # a registry's, which each node asks for by its digest
-    if len(cluster.api.nodes()) > 1:
+    # A registry's image is asked for by its digest, by each node.
+    local = {name: image for name, image in release.images.items() if "@" not in image and _used(release, name)}
+    if local and len(cluster.api.nodes()) > 1:
         hint = "registry: in config/environments.yaml, then inv build --push"
         raise errors.EngineError(f"the swarm has several nodes, and only one would have {release.sha}", hint)
+    origins = {name: _bring(clients, release.sha, image) for name, image in local.items()}
+    return ", ".join(f"image {name} from {origin}" for name, origin in origins.items() if origin)
+
+
+def _used(release: Release, image: str) -> bool:
+    return any(release.reader(name).declared.image == image for name in release.bundles())
+
+
+def _bring(clients: "Clients", sha: str, image: str) -> str:
     for number, (where, client) in enumerate(clients):
-        if docker.image(client, release.image):
+        if docker.image(client, image):
             if number:
-                _copy(client, clients.own, release)
-            return f"its image, from {where}" if number else ""
-    hint = f"inv build --sha={release.sha} makes it again"
-    raise errors.EngineError(f"no docker client at hand has the image {release.sha}", hint)
+                _copy(client, clients.own, sha, image)
+            return where if number else ""
+    hint = f"inv build --sha={sha} makes it again"
+    raise errors.EngineError(f"no docker client at hand has the image {sha}", hint)
 
 
 class Clients:
@@ -60,10 +69,10 @@ class Clients:
                 client.close()
 
 
-def _copy(source: sdk.DockerClient, target: sdk.DockerClient, release: Release) -> None:
+def _copy(source: sdk.DockerClient, target: sdk.DockerClient, sha: str, image: str) -> None:
     try:
-        saved: Any = source.images.get(release.image).save(named=True)  # the stub does not know that it may stream
+        saved: Any = source.images.get(image).save(named=True)  # the stub does not know that it may stream
         target.images.load(saved)
     except DockerException as error:
         hint = "is there room on both disks?"
-        raise errors.EngineError(f"the image {release.sha} could not be brought", hint, [str(error)]) from None
+        raise errors.EngineError(f"the image {sha} could not be brought", hint, [str(error)]) from None

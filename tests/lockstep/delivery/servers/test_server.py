@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ci.delivery import servers
-from ci.ground import errors
+from ci.ground import errors, ports
 from tests.lockstep.delivery.servers.makers import redis_at
 
 
@@ -25,6 +25,36 @@ def test_not_of_this_machine(url: str, tmp_path: Path) -> None:
 
     assert "DATABASE_URL of local" in str(raised.value)
     assert "canary" not in f"{raised.value} {raised.value.hint} {raised.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind"),
+    [
+        ("postgres", "postgres"),
+        ("postgresql", "postgres"),
+        ("postgresql+psycopg", "postgres"),
+        ("postgresql+asyncpg", "postgres"),
+        ("redis", "redis"),
+        ("valkey", "redis"),
+    ],
+)
+def test_a_server_for_each_scheme(scheme: str, kind: str, tmp_path: Path) -> None:
+    """Whatever driver the URL is for, the server runs and takes its user and password."""
+    url = (
+        f"{scheme}://lockstep:{secrets.token_urlsafe()}@127.0.0.1:{ports.free()}/{'0' * (kind == 'redis') or 'd'}"
+    )
+    server = servers.server(servers.kind(url), url, tmp_path / "data", tmp_path / "log", "the URL")
+
+    with servers.serving(server):
+        server.probe()
+
+    assert kind == server.name == servers.kind(url)
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "mysql", "amqp", "https", ""])
+def test_no_server_for_other_schemes(scheme: str) -> None:
+    """One with TLS included: a server of this machine has no certificate."""
+    assert "" == servers.kind(f"{scheme}://a:b@127.0.0.1:1/0")
 
 
 def test_repr(tmp_path: Path) -> None:

@@ -51,10 +51,10 @@ def test_an_image_of_compressed_layers(repo: Repo, tmp_path: Path) -> None:
     assert (1, True) == (code, "layer.tar.gz!unpacked!srv/a.env:1" in printed)
 
 
-def test_packages_in_an_image(repo: Repo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["usr/lib/python3/site-packages/thing", "srv/web/node_modules/thing"])
+def test_packages_in_an_image(repo: Repo, tmp_path: Path, place: str) -> None:
     """An example password of a package is silent; our own key's value is found there too."""
     bad = f'password = "{made_up()["v"]}"\n'.encode()
-    place = "usr/lib/python3/site-packages/thing"
     saved = image(tmp_path, [{f"{place}/a.py": bad, f"{place}/b.env": dotenv().encode(), "app/c.py": bad}])
 
     found = leaks.check_image(saved, repo)

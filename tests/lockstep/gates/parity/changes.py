@@ -83,6 +83,18 @@ def schema(change: Callable[[dict[str, dict[str, object]]], object]) -> Change:
     return apply
 
 
+def settings(text: str, place: str = "app/settings.py") -> Change:
+    """Return what adds a module that may read the environment by itself."""
+
+    def declare(repo: Repo) -> None:
+        path = repo.root / "config/schema.yaml"
+        document = yaml.safe_load(path.read_text())
+        document.setdefault("settings", []).append(place)
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    return both(file(place, text), declare)
+
+
 def meta(key: str, **about: object) -> Change:
     return schema(lambda keys: keys[key]["meta"].update(about))  # type: ignore[attr-defined]
 

@@ -1,3 +1,4 @@
+import re
 import secrets
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ci.ground.errors import NoIdentityError
 from ci.ground.repo import Repo
 from ci.sealing import edit
 from tests import checkouts
-from tests.lockstep.gates.parity.changes import swap
+from tests.lockstep.gates.parity.changes import meta, schema, swap
 
 
 def test_the_matrix(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +26,24 @@ def test_the_matrix(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     assert ["plain", "missing", "plain", "plain"] == rows["SMTP_HOST"]
     assert ["extra"] == rows["SMTP_HSOT"]
     assert ["sealed", "here", "sealed", "sealed", "sealed"] == rows["DATABASE_URL"]
+
+
+def test_an_optional_secret_may_be_absent(repo: Repo) -> None:
+    """It is neither missing nor a finding, and not said to be on this machine unless it is generated there."""
+    generated = {"local": "{token}"}
+    for about, here in (({"generate": generated}, "sealed here"), ({"generate": None}, "optional")):
+        meta("SMTP_PASSWORD", **about)(repo) if about["generate"] else schema(
+            lambda keys: keys["SMTP_PASSWORD"]["meta"].pop("generate")  # type: ignore[attr-defined]
+        )(repo)
+        schema(lambda keys: keys["SMTP_PASSWORD"].update(nullable=True, default=None))(repo)
+        path = repo.sealed("dev")
+        path.write_text(re.sub(r"(?m)^SMTP_PASSWORD=.*\n", "", path.read_text()))
+
+        report = overview.read(Repo(repo.root))
+
+        [row] = [row for row in report.rows if row[0] == "SMTP_PASSWORD"]
+        assert ["SMTP_PASSWORD", here, "optional", "sealed", "sealed"] == row
+        assert [] == report.findings
 
 
 def test_opening_for_real(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:

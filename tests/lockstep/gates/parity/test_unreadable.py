@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ci.gates import parity
@@ -13,11 +14,12 @@ from tests.lockstep.gates.parity.changes import (
     file,
     no_services,
     remove,
+    settings,
     swap,
     workflow,
 )
 
-FUZZED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZED = hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def folder(place: str) -> Change:
@@ -30,6 +32,8 @@ def folder(place: str) -> Change:
         no_services,
         code("def f(:\n"),
         code("\0"),
+        settings("def f(:\n"),
+        both(settings(""), remove("app/settings.py")),
         remove("config/schema.yaml"),
         file("config/schema.yaml", "services: {}\nkeys: {}\n"),
         swap("config/schema.yaml", r"type: integer", "type: intege"),

@@ -32,7 +32,7 @@ def test_a_value_that_was_set_is_young(repo: Repo) -> None:
 
 def rotate_by_sops(repo: Repo) -> None:
     env = {"SOPS_AGE_KEY": identity.at_hand(repo, DEV).reveal(), "HOME": "/nonexistent"}
-    words = ["rotate", "-i", *sops.DOTENV, str(repo.sealed(DEV))]
+    words = ["rotate", "-i", *sops.SEALED, str(repo.sealed(DEV))]
     assert 0 == command.attempt([repo.tool("sops"), *words], env=env, cwd=repo.root).code
 
 

@@ -2,4 +2,4 @@
 
 import runtime
 
-runtime.load("api")
+runtime.load("migrate")

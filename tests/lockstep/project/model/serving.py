@@ -11,28 +11,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PATHS = ("/healthz", "/readyz", "/version")
 
 
-def options(program: str, port: str, descriptor: str) -> argparse.Namespace:
-    """Return what an engine gives on the command line: a port or descriptors that listen, and the release."""
+def options(program: str, port: str = "--port") -> argparse.Namespace:
+    """Return what the command in the schema gives: a port, and the release."""
     parser = argparse.ArgumentParser(prog=program)
     parser.add_argument(port, type=int, dest="port")
-    parser.add_argument(descriptor, type=int, action="append", default=[], dest="descriptors")
     parser.add_argument("--sha", default="")
     parser.add_argument("--release", type=int, default=0)
+    parser.add_argument("--state")
     return parser.parse_args()
 
 
 def serve(given: argparse.Namespace, about: Mapping[str, object]) -> None:
-    """Answer at the port, or at every descriptor, until SIGTERM."""
+    """Answer at the port until SIGTERM."""
     text = json.dumps({"sha": given.sha, "release": given.release, **about}).encode()
-    listeners = [socket.socket(fileno=one) for one in given.descriptors]
-    servers = [_server(text, one) for one in listeners or [socket.create_server(("", given.port))]]
+    server = _server(text, socket.create_server(("", given.port)))
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    for server in servers:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     ended.wait()
-    for server in servers:
-        server.shutdown()
+    server.shutdown()
 
 
 def _server(text: bytes, listener: socket.socket) -> ThreadingHTTPServer:

@@ -74,4 +74,8 @@ GOOD: list[Change] = [
     lambda repo: repo.plain("dev").write_text(repo.plain("dev").read_text().rstrip("\n")),
     lambda repo: repo.plain("dev").write_text("\n".join(sorted(repo.plain("dev").read_text().split("\n"))) + "\n"),
     everywhere(lambda name: swap(f"config/{name}.env", r"^LOG_LEVEL=.*\n", "")),  # the default, in all of them
+    both(  # an optional secret, in some of them
+        schema(lambda keys: keys["SMTP_PASSWORD"].update(nullable=True, default=None)),
+        swap("secrets/dev.enc.env", r"^SMTP_PASSWORD=.*\n", ""),
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Twilio's API keys, through its official library: any number is valid at once, each has its rotation's name.
+"""Twilio's API keys, through its official library: any number is valid at once.
 
 At Twilio a standard key cannot manage keys, and the API makes only standard keys, which is what a service should
 have. So LOCKSTEP_TWILIO_MAIN_KEY holds what can: a main key as id:secret, which only Twilio's console makes, or
@@ -6,106 +6,79 @@ the account's SID and auth token as SID:token. A standard key cannot read its ac
 checked by listing one message. See https://www.twilio.com/docs/iam/api-keys/keys-in-console.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException
 from twilio.base.version import Version
-from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from ci.ground import errors
-from ci.rotation.providers import Job
 from runtime import Secret
+from worker.sms.rotation import TIMEOUT_SECONDS, VARIABLE, FaultError, Request
+from worker.sms.twilio import AddressedHttpClient
 
-gap = ""
-VARIABLE = "LOCKSTEP_TWILIO_MAIN_KEY"
 HINT = (
     f"make a main key in Twilio's console (Account, API keys & tokens), put id:secret into {VARIABLE}: "
     f"read -rs {VARIABLE} && export {VARIABLE}"
 )
-TIMEOUT_SECONDS = 10
 NOT_FOUND = 404
 REFUSED = 20003  # https://www.twilio.com/docs/api/errors/20003; a 401 without it may be a proxy's
 
 
-class AddressedHttpClient(TwilioHttpClient):  # type: ignore[misc]
-    """Twilio's HTTP client, which sends every request to SMS_PROVIDER_URL, as the worker's does."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(timeout=TIMEOUT_SECONDS)
-        self._base = urlsplit(address)
-
-    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Response:
-        """Send the request to the same path at our address."""
-        moved = urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc)
-        return super().request(method, moved.geturl(), *arguments, **options)
-
-
-def make(job: Job) -> Secret:
+def make(request: Request) -> Secret:
     """Make a standard key."""
-    sweep(job)
+    sweep(request)
     with _translated():
-        created = _account(job).new_keys.create(friendly_name=job.tag)
+        created = _account(request).new_keys.create(friendly_name=request.tag)
         return Secret(f"{created.sid}:{created.secret}")
 
 
-def admit(job: Job, new: Secret) -> None:
-    """Do nothing: a key is valid from its making."""
-
-
-def admits(job: Job, value: Secret) -> bool:
+def admits(request: Request, value: Secret) -> bool:
     """List one message with the key; Twilio's own 401 is a refusal, anything else a fault."""
     try:
         with _translated():
-            _client(job, value).messages.list(limit=1, page_size=1)
-    except errors.KeyRefusedError:
-        return False
+            _client(request, value).messages.list(limit=1, page_size=1)
+    except FaultError as error:
+        if error.refused:
+            return False
+        raise
     return True
 
 
-def revoke(job: Job, value: Secret, by: Secret) -> Secret:
+def revoke(request: Request, value: Secret, by: Secret) -> None:  # noqa: ARG001, only a main key may
     """Delete one key; a key that does not exist is not a fault."""
-    _delete(job, value.reveal().partition(":")[0])
-    return by
+    _delete(request, value.reveal().partition(":")[0])
 
 
-def sweep(job: Job) -> None:
+def sweep(request: Request) -> None:
     """Delete the keys that have this rotation's name."""
     with _translated():
-        lost = [key.sid for key in _account(job).keys.list() if key.friendly_name == job.tag]
+        lost = [key.sid for key in _account(request).keys.list() if key.friendly_name == request.tag]
     for identifier in lost:
-        _delete(job, identifier)
+        _delete(request, identifier)
 
 
-def _delete(job: Job, identifier: str) -> None:
+def _delete(request: Request, identifier: str) -> None:
     with _translated(done=NOT_FOUND):
-        _account(job).keys(identifier).delete()
+        _account(request).keys(identifier).delete()
 
 
-def _account(job: Job) -> Any:
-    return _client(job, main_key()).api.account
+def _account(request: Request) -> Any:
+    if not request.main.reveal():
+        raise FaultError("twilio lets only a main key manage keys, and there is none here", HINT)
+    return _client(request, request.main).api.account
 
 
-def main_key(environ: Mapping[str, str] = os.environ) -> Secret:
-    """Return the key that may manage keys; ProviderError says how to get it."""
-    if not environ.get(VARIABLE):
-        raise errors.ProviderError("twilio lets only a main key manage keys, and there is none here", HINT)
-    return Secret(environ[VARIABLE])
-
-
-def _client(job: Job, value: Secret) -> Client:
+def _client(request: Request, value: Secret) -> Client:
     identifier, _, secret = value.reveal().partition(":")
     return Client(
         username=identifier,
         password=secret,
-        account_sid=job.plain["SMS_PROVIDER_ACCOUNT"],
-        http_client=AddressedHttpClient(job.plain["SMS_PROVIDER_URL"]),
+        account_sid=request.plain["SMS_PROVIDER_ACCOUNT"],
+        http_client=AddressedHttpClient(request.plain["SMS_PROVIDER_URL"], TIMEOUT_SECONDS, connections=1),
         environment={},  # TWILIO_* of the shell must not choose where this goes
     )
 
@@ -126,8 +99,8 @@ def _translated(done: int = 0) -> Iterator[None]:
             return
         if code == REFUSED:
             wrong = "twilio does not know the key, or does not let it manage keys"
-            raise errors.KeyRefusedError(wrong, HINT) from None
-        raise errors.ProviderError(
+            raise FaultError(wrong, HINT, refused=True) from None
+        raise FaultError(
             f"twilio answered {status}, code {code or 'none'}",
             "see https://www.twilio.com/docs/api/errors; are SMS_PROVIDER_ACCOUNT and SMS_PROVIDER_URL right?",
         ) from None
@@ -135,5 +108,5 @@ def _translated(done: int = 0) -> Iterator[None]:
         raise _silent(error) from None
 
 
-def _silent(error: Exception) -> errors.ProviderError:
-    return errors.ProviderError(f"twilio cannot be asked, {type(error).__name__}", "can it be reached from here?")
+def _silent(error: Exception) -> FaultError:
+    return FaultError(f"twilio cannot be asked, {type(error).__name__}", "can it be reached from here?")

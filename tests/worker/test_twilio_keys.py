@@ -13,10 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ci.ground import errors, ports
-from ci.rotation.providers import Job, twilio
-from runtime import Secret
-from tests import checkouts
+from ci.ground import ports
+from runtime import Secret, rules
+from runtime.keys import KEYS
+from tests.worker import requests
+from worker.sms.rotation import VARIABLE, FaultError, Request, twilio
 
 WHEN = "Mon, 13 Jun 2016 22:50:08 +0000"
 WORDS = {20003: "Authenticate", 20404: "The requested resource was not found", 20429: "Too Many Requests"}
@@ -134,101 +135,96 @@ def served() -> Iterator[Account]:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """An account whose main key is at hand."""
+def account() -> Iterator[Account]:
+    """An account."""
     with served() as made:
-        monkeypatch.setenv(twilio.VARIABLE, made.value("main", main=True))
         yield made
 
 
 @pytest.fixture
-def job(account: Account) -> Job:
-    """A rotation of the account's standard key."""
+def about(account: Account) -> Request:
+    """A request about the account's standard key, with its main key at hand."""
+    main, old = account.value("main", main=True), account.value("the worker's")
     plain = {"SMS_PROVIDER_URL": account.url, "SMS_PROVIDER_ACCOUNT": account.sid}
-    about, old = checkouts.schema().keys["SMS_PROVIDER_API_KEY"], Secret(account.value("the worker's"))
-    return Job("prod", about, plain, old, f"lockstep-{secrets.token_hex(8)}")
+    return Request(f"lockstep-{secrets.token_hex(8)}", plain, Secret(old), Secret(main))
 
 
-def test_old_and_new_are_valid_until_the_old_one_is_revoked(job: Job, account: Account) -> None:
+def test_old_and_new_are_valid_until_the_old_one_is_revoked(about: Request, account: Account) -> None:
     """Both are taken, then the new one alone; revoking again changes nothing."""
-    new = twilio.make(job)
-    both = (twilio.admits(job, job.old), twilio.admits(job, new))
-    stays = [twilio.revoke(job, job.old, new) for _ in range(2)]
+    new = twilio.make(about)
+    both = (twilio.admits(about, about.old), twilio.admits(about, new))
+    twilio.revoke(about, about.old, new)
+    twilio.revoke(about, about.old, new)
 
     assert (True, True) == both
-    assert [new, new] == stays
-    assert (False, True) == (twilio.admits(job, job.old), twilio.admits(job, new))
-    assert ["main", job.tag] == account.names()
-    assert None is job.about.problem(new.reveal())
+    assert (False, True) == (twilio.admits(about, about.old), twilio.admits(about, new))
+    assert ["main", about.tag] == account.names()
+    assert None is rules.problem(KEYS["SMS_PROVIDER_API_KEY"], new.reveal())
 
 
-def test_what_is_asked(job: Job, account: Account) -> None:
+def test_what_is_asked(about: Request, account: Account) -> None:
     """Keys and Messages of the version that is published, as the sealed value's account."""
-    new = twilio.make(job)
-    twilio.admits(job, new)
-    twilio.revoke(job, job.old, new)
+    new = twilio.make(about)
+    twilio.admits(about, new)
+    twilio.revoke(about, about.old, new)
 
     start = f"/2010-04-01/Accounts/{account.sid}"
     assert [
         (f"GET {start}/Keys.json", ""),
         (f"POST {start}/Keys.json", ""),
         (f"GET {start}/Messages.json", "PageSize=1"),
-        (f"DELETE {start}/Keys/{job.old.reveal().partition(':')[0]}.json", ""),
+        (f"DELETE {start}/Keys/{about.old.reveal().partition(':')[0]}.json", ""),
     ] == account.asked
 
 
-def test_a_key_that_was_made_and_lost_is_taken_back(job: Job, account: Account) -> None:
+def test_a_key_that_was_made_and_lost_is_taken_back(about: Request, account: Account) -> None:
     """When a kill comes before the new key is kept, the next try deletes it, on whatever page it is listed."""
     account.add("another's")
-    lost = twilio.make(job)
+    lost = twilio.make(about)
     account.add("one more")
 
-    found = twilio.make(job)
+    found = twilio.make(about)
 
-    assert (False, True) == (twilio.admits(job, lost), twilio.admits(job, found))
-    assert ["main", "the worker's", "another's", "one more", job.tag] == account.names()
+    assert (False, True) == (twilio.admits(about, lost), twilio.admits(about, found))
+    assert ["main", "the worker's", "another's", "one more", about.tag] == account.names()
 
 
-def test_given_up(job: Job, account: Account) -> None:
+def test_given_up(about: Request, account: Account) -> None:
     """The new key goes, and with it whatever has the rotation's name."""
-    new = twilio.make(job)
+    new = twilio.make(about)
 
-    assert job.old == twilio.revoke(job, new, job.old)
-    twilio.sweep(job)
+    twilio.revoke(about, new, about.old)
+    twilio.sweep(about)
 
     assert ["main", "the worker's"] == account.names()
-    assert (True, False) == (twilio.admits(job, job.old), twilio.admits(job, new))
+    assert (True, False) == (twilio.admits(about, about.old), twilio.admits(about, new))
 
 
-def test_a_standard_key_may_not_manage_keys(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twilio's refusal is told with its cure; neither says a word of a key."""
-    monkeypatch.setenv(twilio.VARIABLE, job.old.reveal())
-
-    with pytest.raises(errors.ProviderError, match="or does not let it manage keys") as caught:
-        twilio.make(job)
+def test_a_standard_key_may_not_manage_keys(about: Request) -> None:
+    """Twilio's refusal comes with its fix; neither says a word of a key."""
+    with pytest.raises(FaultError, match="or does not let it manage keys") as caught:
+        twilio.make(replace(about, main=about.old))
 
     assert "make a main key in Twilio's console" in caught.value.hint
-    assert not [part for part in job.old.reveal().split(":") if part in f"{caught.value} {caught.value.hint}"]
+    assert not [part for part in about.old.reveal().split(":") if part in f"{caught.value} {caught.value.hint}"]
 
 
-def test_without_a_main_key(job: Job, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_main_key(about: Request, account: Account) -> None:
     """That there is none at hand is told before Twilio is asked for anything."""
-    monkeypatch.delenv(twilio.VARIABLE)
+    with pytest.raises(FaultError, match="there is none here") as caught:
+        twilio.make(replace(about, main=Secret("")))
 
-    with pytest.raises(errors.ProviderError, match="there is none here") as caught:
-        twilio.make(job)
-
-    assert twilio.VARIABLE in caught.value.hint
+    assert VARIABLE in caught.value.hint
     assert [] == account.asked
 
 
-def test_an_auth_token_will_do(job: Job, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_auth_token_will_do(about: Request, account: Account) -> None:
     """The account's SID and auth token are as good as a main key."""
     token = secrets.token_hex(16)
     account.keys[account.sid] = {"shown": {"friendly_name": "auth token"}, "secret": token, "main": True}
-    monkeypatch.setenv(twilio.VARIABLE, f"{account.sid}:{token}")
+    asked = replace(about, main=Secret(f"{account.sid}:{token}"))
 
-    assert twilio.admits(job, twilio.make(replace(job, tag=f"lockstep-{secrets.token_hex(8)}")))
+    assert twilio.admits(asked, twilio.make(asked))
 
 
 @pytest.mark.parametrize(
@@ -242,28 +238,41 @@ def test_an_auth_token_will_do(job: Job, account: Account, monkeypatch: pytest.M
         (503, b"", "twilio answered 503"),
     ],
 )
-def test_what_is_no_refusal(job: Job, account: Account, status: int, said: bytes, told: str) -> None:
+def test_what_is_no_refusal(about: Request, account: Account, status: int, said: bytes, told: str) -> None:
     """Only Twilio's own word that it does not know the key counts as one."""
     account.faults.append((status, said))
 
-    with pytest.raises(errors.ProviderError, match=told):
-        twilio.admits(job, job.old)
+    with pytest.raises(FaultError, match=told):
+        twilio.admits(about, about.old)
 
 
-def test_silence_is_no_refusal(job: Job) -> None:
+def test_silence_is_no_refusal(about: Request) -> None:
     """A Twilio that cannot be reached is a fault, never the proof that a key is refused."""
-    gone = replace(job, plain={**job.plain, "SMS_PROVIDER_URL": f"http://127.0.0.1:{ports.free()}"})
+    gone = replace(about, plain={**about.plain, "SMS_PROVIDER_URL": f"http://127.0.0.1:{ports.free()}"})
 
-    with pytest.raises(errors.ProviderError, match="twilio cannot be asked, ConnectionError") as caught:
-        twilio.admits(gone, job.old)
+    with pytest.raises(FaultError, match="twilio cannot be asked, ConnectionError") as caught:
+        twilio.admits(gone, about.old)
 
-    assert job.old.reveal().partition(":")[2] not in f"{caught.value} {caught.value.hint}"
+    assert about.old.reveal().partition(":")[2] not in f"{caught.value} {caught.value.hint}"
 
 
-def test_variables_of_twilio_s_own_library(job: Job, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_twilio_s_own_library(
+    about: Request, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TWILIO_REGION and its like, in somebody's shell, do not choose who is asked."""
     for name in ("TWILIO_REGION", "TWILIO_EDGE", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"):
         monkeypatch.setenv(name, "elsewhere")
 
-    assert twilio.admits(job, job.old)
+    assert twilio.admits(about, about.old)
     assert 1 == len(account.asked)
+
+
+def test_a_aboutof_a_rotation(about: Request) -> None:
+    """The program makes a key with the main key that its environment holds, and says when there is none."""
+    about = replace(about, plain={**about.plain, "SMS_PROVIDER": "twilio"})
+
+    made = requests.answered(about, "make")
+    code, refused = requests.asked(replace(about, main=Secret("")), "make")
+
+    assert twilio.admits(about, Secret(made["value"]))
+    assert (1, twilio.HINT, False) == (code, refused["hint"], refused["refused"])
