@@ -86,7 +86,7 @@ def decrypt(deploy: Deploy) -> str:
     """Open the environment in memory and check every value."""
     opened = environments.opened(deploy.repo, deploy.name)
     if deploy.engine.versioned:
-        environments.check(opened, deploy.repo.schema_at(deploy.release.sha).within(deploy.name))
+        environments.check(opened, plans.schema(deploy.repo, deploy.name, deploy.engine, deploy.release.sha))
     deploy.sealed = opened.sealed
     return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
@@ -226,7 +226,7 @@ def forward(
             raise errors.RefusedError("the working tree differs from its commit", hint)
         plain, sealed = environments.plain(repo, name), plans.sealed_lines(repo, name)
         image, number = _image(repo, name, engine, options, current(before)), releases.following(before)
-        schema = (repo.schema_at(image.sha) if engine.versioned else repo.schema).within(name)
+        schema = plans.schema(repo, name, engine, image.sha)
         given = {"plain": plain, "sealed": sealed, "settings": engine.recorded}
         release = releases.make(repo, name, image, schema, **given, number=number, config=config)
         release = migrations.forward(replace(release, why=options.force), before, migrations.of(repo, release))

@@ -31,7 +31,7 @@ def _look(repo: Repo, name: str, engine: engines.Engine) -> Drift:
     if release is None:
         raise errors.NotRunningError(f"{name} has no release", f"inv deploy --env={name} makes one")
     # HEAD's values are compared in the running image; only deploy and promote choose another one.
-    schema = (repo.schema_at(release.sha) if engine.versioned else repo.schema).within(name)
+    schema = plan.schema(repo, name, engine, release.sha)
     plain, sealed = environments.plain(repo, name), plan.sealed_lines(repo, name)
     number, settings = release.number + 1, engine.recorded
     head = releases.make(

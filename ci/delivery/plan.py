@@ -8,6 +8,7 @@ from ci.delivery.engines import Engine
 from ci.delivery.release import Job, Release, Service
 from ci.ground.git import Git
 from ci.ground.repo import Repo
+from ci.ground.schema import Schema
 from ci.ground.services import MIGRATE
 
 SEALED_LINE = re.compile(r"(?m)^([A-Z][A-Z0-9_]*)=(.*)$")
@@ -65,6 +66,11 @@ def changes(repo: Repo, engine: Engine, before: Release | None, after: Release) 
         *_jobs(before.jobs if before else {}, after.jobs),
         *engine.changes(before, after),
     ]
+
+
+def schema(repo: Repo, name: str, engine: Engine, sha: str) -> Schema:
+    """Return the part of a commit's schema that an environment has, or of the working tree's where that runs."""
+    return (repo.schema_at(sha) if engine.versioned else repo.schema).within(name)
 
 
 def sealed_lines(repo: Repo, name: str, commit: str | None = None) -> dict[str, str]:
