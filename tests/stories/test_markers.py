@@ -200,7 +200,7 @@ class Life:
         found = {
             "printed": Place("deployed", self.written("printed", lambda to: to.write(printed))),
             "provider's inbox": Place(self.message, self.written("inbox", lambda to: to.write(inbox))),
-            "logs": Place(self.message, self.written("logs", lambda to: to.write(logs.encode()))),
+            "logs": Place('"request_id"', self.written("logs", lambda to: to.write(logs.encode()))),
         }
         for name, (service, url, metric) in METRICS.items():
             program = f"import urllib.request as r; print(r.urlopen('{url}/metrics').read().decode())"

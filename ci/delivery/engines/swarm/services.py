@@ -19,7 +19,8 @@ LAST_LINES = 15
 TRIES = 10
 STEADY_SECONDS = 2  # a service without a health check must have run for so long
 LATE_SECONDS = 5  # a manager may hear of a container's end this much later
-SILENCE_SECONDS = 5  # a log that is not followed arrives within moments
+SILENCE_SECONDS = 5  # a log that is not followed arrives within moments, unless a node is lost
+PATIENCE_SECONDS = 60  # a busy machine may need so long for the next part of one
 
 
 def put(cluster: Cluster, spec: dict[str, Any]) -> None:
@@ -178,13 +179,13 @@ def lines(
             cluster.name(name), stdout=True, stderr=True, tail=tail, follow=follow, details=details
         )
         rest = b""
-        for chunk in stream if follow else _until_silent(stream):
+        for chunk in stream if follow else _until_silent(cluster, stream):
             *whole, rest = (rest + chunk).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
 
 
-def _until_silent(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what arrives of a log that should end; its part on a lost node would end after 15 minutes."""
+def _until_silent(cluster: Cluster, stream: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a log that should end; the part on a lost node would end after 15 minutes."""
     chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -195,11 +196,20 @@ def _until_silent(stream: Iterable[bytes]) -> Iterator[bytes]:
             chunks.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    try:
-        while (chunk := chunks.get(timeout=SILENCE_SECONDS)) is not None:
-            yield chunk
-    except queue.Empty:
-        yield b"the rest of the log does not come: is a node lost? docker node ls\n"
+    heard = time.monotonic()
+    while True:
+        try:
+            chunk = chunks.get(timeout=SILENCE_SECONDS)
+        except queue.Empty:
+            lost = any(node["Status"]["State"] != "ready" for node in cluster.api.nodes())
+            if not lost and time.monotonic() - heard < PATIENCE_SECONDS:
+                continue
+            yield b"the rest of the log is missing: is a node lost? docker node ls\n"
+            return
+        if chunk is None:
+            return
+        heard = time.monotonic()
+        yield chunk
 
 
 def stray(cluster: Cluster) -> list[str]:
