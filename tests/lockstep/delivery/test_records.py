@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from ci.delivery import docker
-from ci.delivery.engines.swarm import bundles, records
+from ci.delivery.engines.swarm import bundles, jobs, records
+from ci.delivery.engines.swarm import services as swarm_services
 from ci.delivery.engines.swarm.cluster import Cluster, Manager
 from ci.delivery.release import HEALTHY, Release, Service, current
 from ci.ground import errors, services
@@ -56,6 +57,23 @@ def test_a_number_is_given_once(cluster: Cluster) -> None:
 
     with pytest.raises(errors.LockedError, match="somebody else made release 1"):
         records.claim(cluster, release(cluster, 1))
+
+
+def test_a_job_that_an_interrupted_deploy_left(cluster: Cluster) -> None:
+    """The next deploy ends it before it migrates itself; a command that somebody runs beside goes on."""
+    container = {"Image": "python:3.11-slim-bookworm", "Command": ["sleep", "600"]}
+    for number in (1, 2):
+        cluster.api.create_service(
+            {"ContainerSpec": container, "RestartPolicy": {"Condition": "none"}},
+            name=cluster.name(f"job-{number}"),
+            labels=cluster.labels(kind="job", release=number),
+        )
+
+    jobs.sweep(cluster, ["2"])
+
+    [left] = cluster.services()
+    swarm_services.remove(cluster, [left])
+    assert cluster.name("job-1") == left["Spec"]["Name"]
 
 
 def test_the_lock_is_held_once(cluster: Cluster) -> None:

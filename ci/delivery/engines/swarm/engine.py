@@ -106,7 +106,7 @@ class Swarm:
         unfinished = [earlier for earlier in records.history(cluster) if earlier.result == UNFINISHED]
         for earlier in unfinished:
             records.fail(cluster, earlier, "interrupted")
-        jobs.sweep(cluster)
+        jobs.sweep(cluster, [str(earlier.number) for earlier in unfinished])
         services.sweep_strays(cluster)
         records.claim(cluster, release)
         bundles.store(cluster, release, sealed)

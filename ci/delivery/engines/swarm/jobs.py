@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from ci.delivery.engines.swarm import bundles, services, specs
@@ -29,10 +29,13 @@ def run(cluster: Cluster, release: Release, reader: str, argv: Sequence[str]) ->
         services.remove(cluster, [job], wait=False)
 
 
-def sweep(cluster: Cluster) -> None:
-    """Remove the one-off processes that have ended and that a killed command left."""
+def sweep(cluster: Cluster, interrupted: Container[str] = ()) -> None:
+    """Remove the one-off processes that have ended and that a killed command left.
+
+    Those of an interrupted release are removed while they still run: no migration may run beside the next one.
+    """
     jobs = [service for service in cluster.services() if label(service, "kind") == "job"]
-    services.remove(cluster, [job for job in jobs if _over(cluster, job)])
+    services.remove(cluster, [job for job in jobs if label(job, "release") in interrupted or _over(cluster, job)])
 
 
 def _over(cluster: Cluster, job: dict[str, Any]) -> bool:
