@@ -49,6 +49,7 @@ class Deploy:
     plan: plans.Plan = field(init=False)
     release: Release = field(init=False)
     sealed: Mapping[str, Secret] = field(default_factory=dict)
+    redaction: Redaction = field(default_factory=lambda: Redaction(()))
     replicas: list[engines.Replica] = field(default_factory=list)
     database: Sequence[str] = ()
     begun: bool = False
@@ -87,7 +88,7 @@ def decrypt(deploy: Deploy) -> str:
     opened = environments.opened(deploy.repo, deploy.name)
     if deploy.engine.versioned:
         environments.check(opened, plans.schema(deploy.repo, deploy.name, deploy.engine, deploy.release.sha))
-    deploy.sealed = opened.sealed
+    deploy.sealed, deploy.redaction = opened.sealed, Redaction(opened.stored())
     return f"{len(opened.plain)} plain and {len(opened.sealed)} sealed values fit the schema"
 
 
@@ -152,7 +153,7 @@ def verify(deploy: Deploy) -> Events[str | None]:
     text = None
     if VERIFY in deploy.release.jobs:
         lines = verified(deploy.engine, deploy.release, deploy.sealed)
-        deploy.shown = list(map(Redaction(deploy.sealed.values()).text, lines))
+        deploy.shown = list(map(deploy.redaction.text, lines))
         text = deploy.shown[-1] if deploy.shown else "the job verify says that it works"
     yield from _hooks(deploy, AFTER_RELEASE, f"release {deploy.release.number} runs and is recorded")
     return text
@@ -300,7 +301,7 @@ def _walk(steps: Sequence[Step], deploy: Deploy) -> Events[Deploy]:
                     break
         except BaseException as error:
             if isinstance(error, errors.LockstepError) and error.detail:  # what a job or a service printed
-                error.detail = tuple(map(Redaction(deploy.sealed.values()).text, error.detail))
+                error.detail = tuple(map(deploy.redaction.text, error.detail))
             if deploy.begun and not deploy.recorded:
                 _undo(deploy, str(error) if isinstance(error, errors.LockstepError) else type(error).__name__)
                 with suppress(errors.LockstepError):  # why the deploy failed is what matters

@@ -51,7 +51,7 @@ def given(repo: Repo, name: str, service: str, argv: Sequence[str]) -> Events[Gi
         setup = schema.setup_of(service) if service else schema.setup
         environ |= yield from product.environment(repo, setup)
     environ |= {key.name: values[key.name] for key in keys if key.name in values}
-    return Given(environ, Redaction(opened.sealed.values()))
+    return Given(environ, Redaction(opened.stored()))
 
 
 def here(given: Given, argv: Sequence[str], write: Callable[[int, bytes], None] | None = None) -> int:

@@ -171,7 +171,7 @@ def make(
     `schema` is that of the images' commit, as far as it exists in the environment: values of other keys are left
     out, and an absent key has its default. `settings` are what the engine records; the checkout is at `config`.
     """
-    environment = repo.environments.by_name[name]
+    environment, kept = repo.environments.by_name[name], set(sealed)
     keys = {reader: [key.name for key in schema.of(reader)] for reader in (*schema.services, *schema.jobs)}
     bundles = {reader: f"{repo.environments.project}.{name}.{number}.{reader}" for reader in keys}
     running = {
@@ -194,7 +194,7 @@ def make(
         number=number,
         sha=image.sha,
         plain={**schema.defaults(), **{key: value for key, value in plain.items() if key in schema.keys}},
-        sealed=sorted(key for key in sealed if key in schema.keys),
+        sealed=sorted({key for key in kept if key in schema.keys} | {key.name for key in schema.parts(kept)}),
         who=person(repo),
         when=now(),
         images=dict(image.ids),

@@ -86,7 +86,8 @@ def _annotation(key: Key) -> str:
 
 
 def _row(key: Key) -> str:
-    stored, services = "sealed" if key.secret else "plain", ", ".join(key.services)
+    stored = f"part of `{key.source}`" if key.source else "sealed" if key.secret else "plain"
+    services = ", ".join(key.services)
     cells = [f"`{key.name}`", key.meta["description"], stored, services, _value(key), f"`{key.meta['example']}`"]
     return "| " + " | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in cells) + " |"
 

@@ -19,6 +19,10 @@ TYPES = {"string": str, "integer": int, "float": float, "boolean": bool}
 RULES = ("type", "allowed", "regex", "min", "max", "minlength", "maxlength", "nullable", "url", "default")
 PARTS = ("services", "keys", "jobs", "images")  # of schema.yaml: mappings by name; the first two are always there
 PROVIDERS = ("generated", "manual", "postgres", "redis")
+SCHEMES = {  # of the URLs whose passwords a provider replaces
+    "postgres": {"postgres", "postgresql"},
+    "redis": {"redis", "rediss"},
+}
 KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -64,9 +68,11 @@ _META: Mapping[str, Any] = {
     "provider": {"type": "string"},
     "several": {"type": "boolean"},
     "checked_at": {"type": "string", "empty": False},
+    "part_of": {"type": "string", "excludes": ["generate", "provider", "rotate_days", "several", "checked_at"]},
     "same_everywhere": {"type": "boolean", "excludes": "differs_everywhere"},
     "differs_everywhere": {"type": "boolean", "excludes": "same_everywhere"},
 }
+PARTS_OF_A_URL = ("user", "password", "host", "port", "name")
 _FILLED = {"token", "hex", "port", None}  # None: text alone
 
 
@@ -110,20 +116,40 @@ def _sense(name: str, rules: Mapping[str, Any], document: Mapping[str, Any]) -> 
     provider = meta.get("provider", "manual")
     if provider not in (*PROVIDERS, *document.get("jobs", ())):
         yield f"{name}: meta provider is none of {', '.join(PROVIDERS)}, nor a job"
+    schemes = {scheme.partition("+")[0] for scheme in rules.get("url", ())}  # postgresql+asyncpg names a driver
+    if provider in SCHEMES and not schemes & SCHEMES[provider]:
+        yield f"{name}: meta provider {provider} needs a url of {' or '.join(sorted(SCHEMES[provider]))}"
     generate = meta.get("generate", "")
     for template in generate.values() if isinstance(generate, dict) else [generate]:
-        if not _is_template(template):
+        fields = _fields(template)
+        if fields is None or not fields <= _FILLED:
             yield f"{name}: meta generate takes a text, with {{token}}, {{hex}} and {{port}} and no other braces"
+        elif "port" in fields and "url" not in rules:
+            yield f"{name}: meta generate has {{port}}, the port of a server, and the rule url is missing"
+    yield from _part(name, rules, document["keys"])
     if meta.get("secret") and rules.get("default") is not None:
         yield f"{name}: a secret cannot have a default but null, it would stand here in clear"
 
 
-def _is_template(text: Any) -> bool:
-    """Whether `inv init` can fill this in."""
+def _part(name: str, rules: Mapping[str, Any], keys: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a key whose value is a part of another key's."""
+    if "part_of" not in rules["meta"]:
+        return
+    source, _, part = rules["meta"]["part_of"].partition(".")
+    if part not in PARTS_OF_A_URL:
+        yield f"{name}: meta part_of is KEY.PART, PART one of {', '.join(PARTS_OF_A_URL)}"
+    if source not in keys or not keys[source]["meta"].get("secret") or "url" not in keys[source]:
+        yield f"{name}: meta part_of names {source}, which is not a secret key with the rule url"
+    if not rules["meta"].get("secret"):
+        yield f"{name}: a part of a secret is secret"
+
+
+def _fields(template: Any) -> set[str | None] | None:
+    """Return what a template of `generate` has in braces; None when it is not one."""
     try:
-        return isinstance(text, str) and {name for _, name, _, _ in string.Formatter().parse(text)} <= _FILLED
-    except ValueError:
-        return False
+        return {name for _, name, _, _ in string.Formatter().parse(template)}
+    except (TypeError, ValueError):
+        return None
 
 
 @functools.cache

@@ -4,12 +4,12 @@ ci/ground/metaschema.py says what a key may say, ci/ground/services.py what else
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import cerberus
 import yaml
@@ -80,6 +80,23 @@ class Key:
     def secret(self) -> bool:
         """Whether the value may only be stored sealed."""
         return bool(self.meta.get("secret"))
+
+    @property
+    def source(self) -> str:
+        """The key that this one is a part of, and has its value from; empty when it has a value of its own."""
+        return str(self.meta.get("part_of", "")).partition(".")[0]
+
+    def part(self, url: str) -> str:
+        """Return this key's part of its source's value; empty when that URL does not have it."""
+        parts = urlsplit(url)
+        found = {
+            "user": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "host": parts.hostname or "",
+            "port": str(parts.port or ""),
+            "name": unquote(parts.path.removeprefix("/")),
+        }
+        return found[self.meta["part_of"].partition(".")[2]]
 
     @property
     def several(self) -> bool:
@@ -165,8 +182,12 @@ class Schema:
         return [key for key in self.keys.values() if not set(services).isdisjoint(key.services)]
 
     def secrets(self) -> list[Key]:
-        """Return the keys whose values are sealed."""
-        return [key for key in self.keys.values() if key.secret]
+        """Return the keys whose values are sealed; a part of one is not sealed once more."""
+        return [key for key in self.keys.values() if key.secret and not key.source]
+
+    def parts(self, sealed: Collection[str]) -> list[Key]:
+        """Return the keys that are parts of sealed ones."""
+        return [key for key in self.keys.values() if key.source in sealed]
 
     def defaults(self) -> dict[str, str]:
         """Return the defaults, as the texts of environment variables, by key."""
@@ -205,8 +226,10 @@ def parse(data: bytes, name: str = PATH.name) -> Schema:
     """Return the schema that a file holds; a SchemaError names every problem."""
     try:
         document = documents.load(data)
-    except yaml.YAMLError:
-        raise SchemaError([f"{name} cannot be read as YAML (aliases are not followed)"]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SchemaError([f"{name} cannot be read as YAML (aliases are not followed){where}"]) from None
     known = (*metaschema.PARTS, "setup", "settings")
     if not isinstance(document, dict) or not {"services", "keys"} <= document.keys() <= set(known):
         raise SchemaError([f"{name} must hold services and keys, may hold {', '.join(known[2:])}, nothing else"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAIN = "main"  # the image of a service that names none
-NAME = re.compile(r"[a-z][a-z0-9_-]*")
+NAME = re.compile(r"[a-z]([a-z0-9_-]*[a-z0-9])?")
 RESERVED = ("proxy", "job")  # what engines call their own services
 MIGRATE, VERIFY = "migrate", "verify"
 BEFORE_MIGRATE, AFTER_RELEASE, ON_FAILURE = "before_migrate", "after_release", "on_failure"

@@ -278,7 +278,8 @@ def _confirmed(rotation: Rotation) -> str:
     current = releases.current(engine.history())
     if current is None or current.number < number:
         raise errors.RotationError(f"release {number} is not the current one of {name}", "inv history shows why")
-    services = [service for service, entry in current.services.items() if rotation.job.key in entry.keys]
+    keys = {rotation.job.key, *(key.name for key in rotation.repo.schema.parts({rotation.job.key}))}
+    services = [service for service, entry in current.services.items() if not keys.isdisjoint(entry.keys)]
     running = [replica for replica in engine.replicas() if replica.service in services]
     for service in services:
         wanted = current.services[service].replicas

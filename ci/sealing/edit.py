@@ -128,6 +128,9 @@ def check(repo: Repo, name: str, key: str, value: str) -> None:
         meant = near(key.upper(), repo.schema.keys)
         hint = f"did you mean {meant}?" if meant else "add it to config/schema.yaml first"
         raise errors.BadValueError(f"no key {key} in the schema", hint)
+    if rules.source:
+        hint = f"inv set --env={name} --key={rules.source}"
+        raise errors.BadValueError(f"{key} is part of {rules.source} and has no value of its own", hint)
     if not rules.secret:
         raise errors.BadValueError(f"{key} is not secret", f"write it into config/{name}.env")
     if fault := dotenv.unfit(value):

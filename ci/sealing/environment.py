@@ -1,7 +1,7 @@
 """One environment, opened in memory: its plain and its sealed values, checked against the schema."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci.ground import dotenv, errors
@@ -19,6 +19,11 @@ class Environment:
     schema: Schema
     plain: Mapping[str, str]
     sealed: Mapping[str, Secret]
+
+    def stored(self) -> list[Secret]:
+        """Return the sealed values but for parts of others: a port or a user's name is in much that is printed."""
+        parts = {key.name for key in self.schema.keys.values() if key.source}
+        return [value for key, value in self.sealed.items() if key not in parts]
 
 
 def known(repo: Repo, name: str) -> None:
@@ -72,8 +77,15 @@ def decrypt(repo: Repo, name: str) -> Secret:
 def opened(repo: Repo, name: str) -> Environment:
     """Return the whole environment, every value checked; ConfigurationError names every problem, no value."""
     known(repo, name)
-    environment = Environment(name, repo.schema.within(name), plain(repo, name), sealed(repo, name))
-    _require(environment, problems(environment, repo.schema))
+    schema = repo.schema.within(name)
+    stored = Environment(name, schema, plain(repo, name), sealed(repo, name))
+    urls = {
+        key: value for key, value in stored.sealed.items() if key in schema.keys and _valid(schema, key, value)
+    }
+    parts = {key.name: key.part(urls[key.source].reveal()) for key in schema.parts(urls)}
+    secrets = {**stored.sealed, **{key: Secret(part) for key, part in parts.items() if part}}
+    environment = replace(stored, sealed=secrets)
+    _require(environment, [*problems(environment, repo.schema), *_copies(stored)])
     return environment
 
 
@@ -98,6 +110,16 @@ def _require(environment: Environment, faults: Iterable[str]) -> None:
         name = environment.name
         fix = f"inv set --env={name} --key=KEY for a secret, config/{name}.env for the rest"
         raise errors.ConfigurationError(f"{name} does not fit the schema", fix, faults)
+
+
+def _valid(schema: Schema, key: str, value: Secret) -> bool:
+    return schema.keys[key].problem(value.reveal()) is None
+
+
+def _copies(stored: Environment) -> Iterator[str]:
+    for key in stored.schema.keys.values():
+        if key.source and (key.name in stored.sealed or key.name in stored.plain):
+            yield f"{key.name} is part of {key.source} and has no value of its own"
 
 
 def _misfits(schema: Schema, environment: Environment) -> Iterator[str]:

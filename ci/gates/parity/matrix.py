@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ci.gates.finding import Finding, finding
+from ci.gates.finding import Finding, Rule, finding
 from ci.gates.parity import rules
 from ci.ground import dotenv
 from ci.ground.errors import GateError
@@ -68,24 +68,30 @@ def look(matrix: Matrix) -> Iterator[Finding]:
     """Yield the keys that are missing, extra, or in the wrong one of an environment's two files."""
     keys = matrix.schema.keys
     somewhere = {key for file in matrix.plain.values() for key in file.lines}
+    for files, sealed in ((matrix.plain, False), (matrix.sealed, True)):
+        for file in files.values():
+            for key, line in file.lines.items():
+                if fault := _misplaced(keys.get(key), sealed=sealed):
+                    yield finding(fault[0], file.place, fault[1], key=key, line=line)
     for name, file in matrix.plain.items():
-        for key, line in file.lines.items():
-            if key not in keys:
-                yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
-            elif keys[key].secret:
-                yield finding(rules.SECRET_IN_PLAIN, file.place, "is secret", key=key, line=line)
         # A key with a default may be left out, but then everywhere: no environment has a shape of its own.
         here = matrix.schema.within(name).keys.values()  # not those that only services of other environments read
         expected = (key for key in here if not key.secret and (key.required or key.name in somewhere))
         yield from _missing(file, expected, rules.MISSING.hint)
     for name, file in matrix.sealed.items():
-        for key, line in file.lines.items():
-            if key not in keys:
-                yield finding(rules.EXTRA, file.place, "is not in the schema", key=key, line=line)
-            elif not keys[key].secret:
-                yield finding(rules.PLAIN_IN_SEALED, file.place, "is not secret", key=key, line=line)
         secrets = matrix.schema.within(name).secrets()
         yield from _missing(file, (key for key in secrets if key.required), rules.SET)
+
+
+def _misplaced(key: Key | None, *, sealed: bool) -> tuple[Rule, str] | None:
+    """Return why a key may not be in a sealed or in a plain file; None when it may."""
+    if key is None:
+        return rules.EXTRA, "is not in the schema"
+    if key.source:
+        return rules.EXTRA, f"is part of {key.source} and has no value of its own"
+    if key.secret and not sealed:
+        return rules.SECRET_IN_PLAIN, "is secret"
+    return (rules.PLAIN_IN_SEALED, "is not secret") if sealed and not key.secret else None
 
 
 def _missing(file: File, keys: Iterator[Key], hint: str) -> Iterator[Finding]:

@@ -66,8 +66,8 @@ def _cell(repo: Repo, table: Matrix, wrong: Mapping[tuple[str, str], str], name:
     if name in table.sealed and key in table.sealed[name].lines:
         return "sealed"
     known = repo.schema.keys.get(key)
-    if known is None:
-        return ""
+    if known is None or known.source:
+        return "part" if known else ""
     if known.secret and repo.environments.outside_git(name) and (known.required or known.generator(name)):
         return "sealed here"
     return "missing" if known.required else "default" if known.rules["default"] is not None else "optional"

@@ -56,6 +56,7 @@ def look(repo: Repo) -> Reads:
             if sure and readers and set(readers).isdisjoint(listed):
                 message = f"{' and '.join(readers)} reads it, and only {', '.join(listed)} get it"
                 reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
+    reads.keys |= {schema.keys[name].source for name in reads.keys}
     for name in schema.keys.keys() - reads.keys - _elsewhere(code, schema.keys.keys() - reads.keys):
         if not is_one(name, LIBRARIES):
             line = _line_of(repo, name)

@@ -80,7 +80,7 @@ def named(repo: Repo, name: str, key: str) -> str:
     """Return the name of a key's provider in an environment; UsageError when the key has none."""
     environment.known(repo, name)
     definition = repo.schema.within(name).keys.get(key)
-    if definition is None or not definition.secret:
+    if definition is None or not definition.secret or definition.source:
         secrets = ", ".join(secret.name for secret in repo.schema.within(name).secrets())
         raise errors.UsageError(f"{key or 'no key'} is not a secret of {name}", f"take one of {secrets}: --key=…")
     provider = str(definition.meta.get("provider", ""))

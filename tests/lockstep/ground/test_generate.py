@@ -143,7 +143,7 @@ def test_the_command_without_a_path_means_its_own_checkout(checkout: Path) -> No
             yaml.safe_dump(document(PORT={"type": "integer", "max": 1, "default": 2})),
             "PORT: the default is above 1",
         ),
-        ("keys: [", "schema.yaml cannot be read as YAML"),
+        ("services:\nkeys: [", "schema.yaml cannot be read as YAML (aliases are not followed), line 3"),
         ("", "schema.yaml must hold services and keys"),
         (None, "schema.yaml cannot be read: No such file or directory"),
     ],

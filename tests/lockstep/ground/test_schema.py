@@ -34,6 +34,12 @@ def test_the_schema_is_good() -> None:
     }
 
 
+def part_of(source: str, *, secret: bool = True) -> Callable[[Any], object]:
+    """Return a change that adds a key whose value is a part of another's."""
+    about = {"services": ["api"], "description": "a part", "example": "X", "secret": secret, "part_of": source}
+    return lambda document: document["keys"].update(PART={"type": "string", "meta": about})
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -113,6 +119,23 @@ def test_the_schema_is_good() -> None:
         ),
         (lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate={"dev": 1}), "REDIS_URL: meta generate takes a"),
         (lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate="{"), "REDIS_URL: meta generate takes a text"),
+        (
+            lambda d: d["keys"]["SMTP_PASSWORD"]["meta"].update(generate="{port}"),
+            "SMTP_PASSWORD: meta generate has {port}, the port of a server, and the rule url is missing",
+        ),
+        (
+            lambda d: d["keys"]["SMTP_PASSWORD"]["meta"].update(provider="postgres"),
+            "SMTP_PASSWORD: meta provider postgres needs a url of postgres or postgresql",
+        ),
+        (
+            part_of("REDIS_URL.fragment"),
+            "PART: meta part_of is KEY.PART, PART one of user, password, host, port, name",
+        ),
+        (
+            part_of("LOG_LEVEL.host"),
+            "PART: meta part_of names LOG_LEVEL, which is not a secret key with the rule url",
+        ),
+        (part_of("REDIS_URL.host", secret=False), "PART: a part of a secret is secret"),
         (lambda d: d["keys"]["SMS_SENDER"].update(regex="("), "SMS_SENDER: regex does not compile"),
         (lambda d: d["keys"]["SMTP_PASSWORD"].update(default="password"), "SMTP_PASSWORD: a secret cannot have"),
         (lambda d: d["keys"]["SMTP_PASSWORD"].update(default=None), "SMTP_PASSWORD: the default is null, and the"),

@@ -1,11 +1,8 @@
 """Django's settings, which read the environment themselves."""
 
 import os
-from urllib.parse import urlsplit
 
 import sentry_sdk
-
-_database = urlsplit(os.environ["DATABASE_URL"])
 
 ALLOWED_HOSTS = os.environ["ALLOWED_HOSTS"].split(",")
 CELERY_BEAT_SCHEDULE = {"send": {"task": "orders.tasks.send", "schedule": 1.0}}
@@ -14,11 +11,11 @@ CELERY_BROKER_URL = os.environ["REDIS_URL"]
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": _database.path.removeprefix("/"),
-        "USER": _database.username,
-        "PASSWORD": _database.password,
-        "HOST": _database.hostname,
-        "PORT": _database.port,
+        "NAME": os.environ["POSTGRES_DB"],
+        "USER": os.environ["POSTGRES_USER"],
+        "PASSWORD": os.environ["POSTGRES_PASSWORD"],
+        "HOST": os.environ["POSTGRES_HOST"],
+        "PORT": os.environ["POSTGRES_PORT"],
     }
 }
 DEBUG = os.environ.get("DEBUG") == "true"

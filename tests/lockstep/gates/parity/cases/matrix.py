@@ -4,6 +4,20 @@ import secrets
 
 from tests.lockstep.gates.parity.changes import SPARE, Change, both, code, everywhere, line, put, schema, swap
 
+PART: dict[str, object] = {
+    "type": "string",
+    "meta": {
+        "services": ["api"],
+        "description": "where Redis is",
+        "example": "redis.internal",
+        "secret": True,
+        "part_of": "REDIS_URL.host",
+    },
+}
+PARTED = both(
+    schema(lambda keys: keys.update(REDIS_HOST=PART)),
+    code("def f(config): return config.redis_host\n", "app/more.py"),
+)
 BAD: list[tuple[str, Change]] = [
     # a key that an environment lacks
     *(("missing", swap(f"config/{name}.env", r"^SMTP_HOST=.*\n", "")) for name in ("local", "dev", "prod")),
@@ -31,6 +45,15 @@ BAD: list[tuple[str, Change]] = [
     ("secret-in-plain", line(f"API_TOKENS={secrets.token_urlsafe(24)}", "staging")),
     ("plain-in-sealed", swap("secrets/dev.enc.env", r"\A", "LOG_LEVEL=ENC[AES256_GCM,data:eA==,type:str]\n")),
     ("plain-in-sealed", swap("secrets/prod.enc.env", r"\A", "SMTP_HOST=smtp.acme.example\n")),
+    # a part of another key, with a value of its own
+    ("extra", both(PARTED, line("REDIS_HOST=redis.internal"))),
+    (
+        "extra",
+        both(
+            PARTED,
+            swap("secrets/dev.enc.env", r"\A", "REDIS_HOST=ENC[AES256_GCM,data:eA==,type:str]\n"),
+        ),
+    ),
     # twice
     ("duplicate", line("LOG_LEVEL=info")),
     ("duplicate", line("LOG_LEVEL=debug", "prod")),
@@ -68,6 +91,7 @@ BAD: list[tuple[str, Change]] = [
 ]
 
 GOOD: list[Change] = [
+    PARTED,
     lambda repo: None,
     line('# a comment, with an = and a "quote"'),
     line(""),
