@@ -189,6 +189,7 @@ def _cloned(folder: Path, files: Mapping[str, Path], finish: Callable[[Path], No
     git(origin, "commit", "-qm", "the tree under test")
     git(folder, "clone", "-q", str(origin), str(root))
     (root / ".tools").symlink_to(ROOT / ".tools")
+    (root / ".git/info/exclude").write_text("/.tools\n")
     move_ports(root / "config/local.env")
     for name in ("home", "temp"):
         (folder / name).mkdir()

@@ -124,7 +124,6 @@ def team(product: str, folder: Path, *, engine: bool, **values: str) -> Iterator
 
 def _replace(product: str, made: Team, machine: str) -> None:
     """Delete the example, and put a product's files in its place."""
-    (made.root / ".git/info/exclude").write_text("/.tools\n")  # a link to the tools of this machine
     checkouts.git(made.root, "rm", "-rfq", "--", *EXAMPLE, *(f":!{path}" for path in KEPT))
     listed = checkouts.tracked(f"{PRODUCTS}/{product}")
     places = {name.removeprefix(f"{PRODUCTS}/{product}/"): checkouts.ROOT / name for name in listed}

@@ -1,22 +1,18 @@
 """Another product takes the place of the example, and no file of ci/ or runtime/ is edited for it."""
 
-import hashlib
-import json
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-import trustme
 
 from ci.ground import errors
-from tests import figures, load, proxies, services, swarms, teams
+from tests import figures, load, proxies, services, shops, swarms, teams
 from tests.load import LONG
+from tests.shops import Shop
 from tests.teams import LOCAL, PROD, Team
 
 ROUNDS = 10 if LONG else 2
@@ -87,46 +83,12 @@ def test_two_languages_in_two_images(thumbs: Team) -> None:
     assert ["runtime/keys.py"] == thumbs.edited()
 
 
-@dataclass(frozen=True)
-class Shop:
-    """The team of a shop, and its key of several lines."""
-
-    team: Team
-    pem: str
-
-    def orders(self, environment: str) -> list[tuple[str, bool]]:
-        """Return the last orders, and whether they were sent."""
-        listed = json.loads(self.team.ask(environment, "/orders/"))["orders"]
-        return [(order["text"], order["sent"]) for order in listed]
-
-    def sells(self, environment: str, text: str) -> bool:
-        """Order something, wait until clock and worker have sent it, and say whether the key is whole."""
-        self.team.ask(environment, "/orders/", text)
-        services.until(lambda: (text, True) in self.orders(environment), 30)
-        key = json.loads(self.team.ask(environment, "/orders/"))["key"]
-        return bool(key == hashlib.sha256(self.pem.encode()).hexdigest())
-
-
-@contextmanager
-def shop(folder: Path, database: str, redis: str, *, engine: bool) -> Iterator[Shop]:
-    """Django, gunicorn and Celery as their manuals have them; prod is on these servers."""
-    pem = trustme.CA().private_key_pem.bytes().decode()
-    values = {
-        "DATABASE_URL": database.replace("postgresql://", "postgres://"),
-        "REDIS_URL": redis,
-        "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
-        "JWT_PRIVATE_KEY": pem,
-    }
-    with teams.team("shop", folder, engine=engine, **values) as made:
-        yield Shop(made, pem)
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Shop]:
     """The shop on this machine alone."""
     password = secrets.token_urlsafe()
     database, redis = f"postgres://shop:{password}@db.internal:5432/shop", f"redis://:{password}@db.internal/0"
-    with shop(tmp_path, database, redis, engine=False) as made:
+    with shops.shop(tmp_path, database, redis, engine=False) as made:
         yield made
 
 
@@ -136,7 +98,7 @@ def on_a_swarm(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[Sh
     database = services.new_database(postgres_url)
     with swarms.reachable(postgres_url) as postgres, swarms.reachable(redis_url) as redis:
         servers = proxies.moved(database, postgres), proxies.moved(redis_url, redis)
-        with shop(tmp_path, *servers, engine=True) as made:
+        with shops.shop(tmp_path, *servers, engine=True) as made:
             yield made
 
 
