@@ -114,7 +114,7 @@ PROMISES = (
         "./run nox -s engine -- tests/stories/test_runbooks.py -m ''",
     ),
     Promise(
-        "A deploy adds half a second at most to what the engine takes.",
+        "A deploy adds a second at most to what the engine takes.",
         "bench/delivery.py",
         "./run nox -s bench -- delivery",
     ),
