@@ -30,7 +30,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         who, own = person(repo)
         members.add(repo, DEV, who, "Anna")
         (folder / "home/anna").write_text(own.reveal())
-    checkouts.git(repo.root, "add", "-A", ":!.tools")
+    checkouts.git(repo.root, "add", "-A")
     checkouts.git(repo.root, "commit", "-qm", "ours")
     return folder
 
@@ -52,11 +52,11 @@ def branches(repo: Repo, ours: Callable[[], object], theirs: Callable[[], object
     """Change the checkout in two ways, on main and on a branch `theirs`."""
     checkouts.git(repo.root, "checkout", "-qb", "theirs")
     theirs()
-    checkouts.git(repo.root, "add", "-A", ":!.tools")
+    checkouts.git(repo.root, "add", "-A")
     checkouts.git(repo.root, "commit", "-qm", "theirs")
     checkouts.git(repo.root, "checkout", "-q", "main")
     ours()
-    checkouts.git(repo.root, "add", "-A", ":!.tools")
+    checkouts.git(repo.root, "add", "-A")
     checkouts.git(repo.root, "commit", "-qm", "ours")
 
 
