@@ -120,9 +120,9 @@ def types(session: nox.Session, part: str) -> None:
 
 @nox.session(venv_backend="none")
 def secrets(session: nox.Session) -> None:
-    """The sealing gate, with --base REV over the commits since it, too; and the leaks gate over all history."""
-    base = os.environ.get("LOCKSTEP_BASE")  # where a pull request begins, in CI
-    words = session.posargs or (["--base", base] if base else [])
+    """The sealing gate, after LOCKSTEP_BASE over each commit since, too; and the leaks gate over all history."""
+    base = os.environ.get("LOCKSTEP_BASE", "").strip("0")  # where a pull request or a push begins, in CI
+    words = session.posargs or ([f"--history={base}..HEAD"] if base else [])
     session.run(sys.executable, "-m", "ci.gates.sealing", *words)
     session.run(sys.executable, "-m", "ci.gates.leaks")
 
@@ -131,6 +131,19 @@ def secrets(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """The parity gate: every environment has the same keys, and each value fits."""
     session.run(sys.executable, "-m", "ci.gates.parity", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("gate", ["sealing", "leaks", "parity", "loosened"])
+def gates(session: nox.Session, gate: str) -> None:
+    """Every gate over the commits from `--base` to `--head`, by the rules of the base; `--law=head`: its own."""
+    session.run(sys.executable, "-m", f"ci.gates.{gate}", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def loosened(session: nox.Session) -> None:
+    """What a head allows and its base does not: `-- --base=REV`."""
+    session.run(sys.executable, "-m", "ci.gates.loosened", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -216,6 +229,14 @@ def peers(session: nox.Session) -> None:
     only_in_the_template(session)
     install(session, [*EVERYTHING, "requirements/bench.txt"])
     session.run("python", "-m", "bench.peers", *session.posargs)
+
+
+@nox.session
+def corpus(session: nox.Session) -> None:
+    """Recall, precision and F1 of the leaks gate and its peers on a corpus: nox -s corpus -- FOLDER."""
+    only_in_the_template(session)
+    install(session, [*EVERYTHING, "requirements/bench.txt"])
+    session.run("python", "-m", "bench.leaks", *session.posargs)
 
 
 @nox.session(venv_backend="none")

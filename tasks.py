@@ -3,7 +3,9 @@
 Imports are inside the tasks: `inv --list` should cost nothing.
 """
 
+import atexit
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +14,23 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
+
+from ci import unhandled
+
+
+@atexit.register
+def printed() -> None:
+    """Report that what Invoke printed did not arrive; Python would end with 120 and a traceback."""
+    try:
+        sys.stdout and sys.stdout.flush()
+    except OSError as error:
+        try:
+            unhandled(type(error), error, None)
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+
+
+sys.excepthook = unhandled
 
 
 def command(body: Callable[..., None]) -> Any:
@@ -92,7 +111,8 @@ def encrypt(_context: Context, env: str) -> None:
 
     here = repo.here()
     text = prompts.lines(f"KEY=value lines for {env}, then Ctrl-D")
-    sealing.sealed(here, env, edit.encrypt(here, env, text))
+    gone = edit.dropped(here, env, text)
+    sealing.edited(edit.encrypt(here, env, text), gone)
 
 
 @command
@@ -111,11 +131,14 @@ def decrypt(_context: Context, env: str) -> None:
 @command
 def edit(_context: Context, env: str) -> None:
     """Open an environment's secrets in $VISUAL or $EDITOR; the plaintext stays in memory."""
-    from ci.cli import sealing
+    from ci.cli import prompts, sealing
     from ci.ground import repo
-    from ci.sealing import edit
+    from ci.sealing import edit, environment
 
-    sealing.edited(*edit.edit(repo.here(), env, edit.editor()))
+    here = repo.here()
+    environment.known(here, env)
+    prompts.require_terminal(env)
+    sealing.edited(*edit.edit(here, env, edit.editor()))
 
 
 @command
@@ -152,7 +175,7 @@ def recipients__list(_context: Context, env: str = "") -> None:
 
 @command
 def recipients__add(_context: Context, env: str, recipient: str, name: str = "") -> None:
-    """Let somebody open an environment; they send you the line that age-keygen printed, age1…."""
+    """Let somebody open an environment; they send you the line that age-keygen printed, age1..."""
     from ci.cli import sealing
     from ci.ground import repo
     from ci.sealing import members

@@ -7,10 +7,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Info, generate_latest
 from starlette.types import ASGIApp
 
-from app import notifications, problems, tokens
-from app.limits import Backlog
-from app.requests import DOCS, Requests
+from app import docs, notifications, problems, tokens
+from app.destinations import Destinations
+from app.limits import Backlog, Recipients
+from app.requests import Requests
 from app.schemas import Health, Version
+from app.submission import Bounds
 from model import database, health, queue
 from runtime import Config
 
@@ -38,15 +40,18 @@ def create(config: Config, sha: str = "unknown", release: int = 0) -> ASGIApp:
         version=sha,
         summary="Send SMS and e-mail, and see what became of them.",
         servers=[{"url": config.public_base_url}],
-        docs_url=DOCS,
-        redoc_url=None,  # one page for people is enough, and each runs a script of somebody else's
-        swagger_ui_oauth2_redirect_url=None,
+        docs_url=None,
+        redoc_url=None,
     )
     engine, broker = database.engine(config), queue.broker(config)
     BUILD.info({"sha": sha, "release": str(release), "environment": config.environment})
     problems.install(app)
-    backlog = Backlog(config.backlog_max)
-    app.include_router(notifications.routes(engine, broker, backlog, tokens.guarded(config)))
+    bounds = Bounds(
+        Destinations(config.sms_countries), Recipients(config.recipient_per_hour), Backlog(config.backlog_max)
+    )
+    app.include_router(notifications.routes(engine, broker, bounds, tokens.guarded(config)))
+
+    app.include_router(docs.routes())
 
     @app.get("/healthz", tags=["operation"], summary="The process runs")
     async def healthz() -> Health:

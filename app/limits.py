@@ -1,9 +1,9 @@
-"""How much the api takes: of one token, and while what it took before still waits to be sent."""
+"""How much the api takes: of one token, for one recipient, and while what it took before waits to be sent."""
 
 import math
 import threading
 import time
-from typing import NoReturn
+from collections import OrderedDict
 
 from prometheus_client import Counter
 from sqlalchemy import func, select
@@ -15,6 +15,8 @@ from model.notification import WAITING, Notification
 REFUSED = Counter("api_refused_total", "Requests refused although they fit, by the limit they met.", ["limit"])
 LOOK_SECONDS = 1.0  # how long a look at the backlog is good for
 BURST_SECONDS = 2.0  # of a token's rate; may come at once
+HOUR_SECONDS = 3600.0
+MOST_RECIPIENTS = 100_000  # in 20 MB; of more, those that were sent to longest ago are forgotten
 
 
 class Rate:
@@ -41,6 +43,39 @@ class Rate:
         self._left -= 1
 
 
+class Recipients:
+    """How many notifications a recipient gets: RECIPIENT_PER_HOUR, all at once or spread, of this process.
+
+    SMS without end to one phone harass a person, or are earned by (SMS pumping). The count is kept in this process
+    for the reason that `Rate` has, so each replica sends as many.
+    """
+
+    def __init__(self, per_hour: int) -> None:
+        self._most = per_hour
+        self._seconds = HOUR_SECONDS / per_hour  # after each there is room for one more
+        self._guard = threading.Lock()
+        self._free_at: OrderedDict[str, float] = OrderedDict()  # when a recipient has all its room again
+
+    def take(self, recipient: str) -> None:
+        """Take room for one notification; Problem 429 when there is none, with the seconds until there is."""
+        now = time.monotonic()
+        with self._guard:
+            free_at = max(self._free_at.pop(recipient, now), now)
+            wait = math.ceil(round(free_at - now - (self._most - 1) * self._seconds, 3))
+            self._free_at[recipient] = free_at + (self._seconds if wait <= 0 else 0)
+            if len(self._free_at) > MOST_RECIPIENTS:
+                self._free_at.popitem(last=False)
+        if wait > 0:
+            REFUSED.labels("recipient").inc()
+            raise Problem(429, "too many for this recipient", headers={"Retry-After": str(wait)})
+
+    def give_back(self, recipient: str) -> None:
+        """Give back the room of a notification that was not accepted."""
+        with self._guard:
+            if recipient in self._free_at:
+                self._free_at[recipient] -= self._seconds
+
+
 class Backlog:
     """Whether as many notifications wait unsent as may: BACKLOG_MAX.
 
@@ -56,16 +91,6 @@ class Backlog:
 
     def require_room(self, session: Session) -> None:
         """Raise Problem 503 when it is full."""
-        if not self.has_room(session):
-            self.refuse()
-
-    def refuse(self) -> NoReturn:
-        """Raise Problem 503."""
-        REFUSED.labels("backlog").inc()
-        raise Problem(503, "too many wait to be sent", headers={"Retry-After": RETRY_SECONDS})
-
-    def has_room(self, session: Session) -> bool:
-        """Whether one more may come."""
         now = time.monotonic()
         with self._guard:  # not while it looks: the others go by what was seen last, however slow the database is
             old = now >= self._good_until
@@ -73,7 +98,9 @@ class Backlog:
                 self._good_until = now + LOOK_SECONDS
         if old:
             self._waiting = self._look(session)
-        return self._waiting < self._most
+        if self._waiting >= self._most:
+            REFUSED.labels("backlog").inc()
+            raise Problem(503, "too many wait to be sent", headers={"Retry-After": RETRY_SECONDS})
 
     def add(self) -> None:
         """Count one that was accepted."""

@@ -6,17 +6,16 @@ from uuid import UUID
 
 import structlog
 from dramatiq.brokers.redis import RedisBroker
-from fastapi import APIRouter, Query, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from prometheus_client import Counter
 from sqlalchemy import Engine, func, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.limits import Backlog
 from app.problems import Problem, described
 from app.schemas import PATH, Page, Receipt, Submission, cursor, place
-from app.submission import kept
+from app.submission import Bounds, kept
 from app.tokens import bearer
 from model import queue
 from model.database import at_once
@@ -28,7 +27,7 @@ CURSOR: dict[str, Any] = {"format": "cursor"}
 log = structlog.get_logger("app")
 
 
-def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: type[APIRoute]) -> APIRouter:
+def routes(database: Engine, broker: RedisBroker, bounds: Bounds, guarded: type[APIRoute]) -> APIRouter:
     """Return the routes under /v1/notifications, each of the guarded class."""
     single = at_once(database)
     router = APIRouter(
@@ -46,16 +45,17 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
         summary="Submit a notification",
         responses=described(400, 408, 409, 413),
     )
-    def submit(submission: Submission) -> Response:
+    def submit(submission: Submission, request: Request) -> Response:
         """Accept it: once this answers 202, it is kept until it is delivered or refused.
 
         The same idempotency key with the same content is the same notification; with other content it is a 409. A
-        key is good until RETENTION_DAYS after its notification was sent or given up.
+        key belongs to the token that it came with, and is good until RETENTION_DAYS after its notification was
+        sent or given up.
         """
         with Session(single) as session:
-            row, new = kept(session, submission, backlog)
+            row, new = kept(session, submission, request.state.client, bounds)
         if new:
-            backlog.add()
+            bounds.backlog.add()
             ACCEPTED.labels(row.channel).inc()
             _nudge(database, broker, row)
         # Made here: FastAPI would take a second turn in the threads to check what is a Receipt already.
@@ -96,10 +96,10 @@ def routes(database: Engine, broker: RedisBroker, backlog: Backlog, guarded: typ
                 raise Problem(409, f"it is {row.status}, only a dead one can be replayed")
             if not row.body:
                 raise Problem(409, "its content is forgotten, it cannot be sent any more")
-            backlog.require_room(session)
+            bounds.backlog.require_room(session)
             row.status, row.attempts, row.reason = Status.QUEUED, 0, None
             row.due_at = row.nudged_at = session.scalars(select(func.now())).one()
-        backlog.add()
+        bounds.backlog.add()
         _nudge(database, broker, row)
         return Receipt.of(row)
 

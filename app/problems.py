@@ -51,7 +51,7 @@ MEANINGS = {
     408: "the body did not come in time",
     413: "the body is too large",
     422: "the request does not fit",
-    429: "the token asks too often",
+    429: "the token asks too often, or too much is sent to this recipient",
     503: "the database does not answer, or there is too much to do",
 }
 log = structlog.get_logger("app")
@@ -131,7 +131,8 @@ def _where(problem: Mapping[str, Any]) -> str:
         del parts[1]  # Pydantic's name for the kind of body
     if problem["type"].startswith("union_tag"):
         parts.append("channel")
-    return ".".join(parts).encode("ascii", "backslashreplace").decode()[:LONGEST_WHERE]
+    place = ".".join(part[:LONGEST_WHERE] for part in parts)
+    return place.encode("ascii", "backslashreplace").decode()[:LONGEST_WHERE]
 
 
 def _what(problem: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import docs
 from app.limits import REFUSED
 from app.problems import RETRY_SECONDS, Problem, document
 
@@ -26,13 +27,7 @@ METHODS = (
 )  # others would be labels that anybody makes up
 DURATION = Histogram("api_request_seconds", "Time to answer a request.", ["method", "route", "status"])
 UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every second by machines
-DOCS = "/docs"
 NOTHING = b"default-src 'none'; frame-ancestors 'none'"  # a browser that shows an answer runs nothing of it
-SWAGGER = (  # but that page is Swagger's: its script from a CDN, started by a line in the page
-    b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; connect-src 'self'; "
-    b"script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net 'unsafe-inline'; "
-    b"img-src https://fastapi.tiangolo.com data:"
-)
 log = structlog.get_logger("app")
 
 
@@ -56,7 +51,7 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                policy = SWAGGER if scope["path"] == DOCS else NOTHING
+                policy = docs.POLICY if scope["path"] == docs.PATH else NOTHING
                 more = [(b"x-request-id", identifier.encode()), (b"content-security-policy", policy)]
                 message["headers"] = [*message.get("headers", ()), *more]
             await send(message)

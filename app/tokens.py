@@ -26,7 +26,7 @@ bearer = HTTPBearer(auto_error=False, description="one of API_TOKENS")  # for th
 def guarded(config: Config) -> type[APIRoute]:
     """Return the class of routes that let in a request whose token is one of API_TOKENS, RATE_PER_SECOND of each.
 
-    What is let in is read as strict JSON.
+    What is let in is read as strict JSON; its `state.client` is the token's hash.
     A route, not a dependency: FastAPI would read the body first, and a stranger would learn what is wrong with it.
     """
     valid = [_parsed(one) for one in config.api_tokens.reveal().split(",")]
@@ -39,6 +39,7 @@ def guarded(config: Config) -> type[APIRoute]:
             async def check(request: Request) -> Response:
                 token = _require(request.headers.get("authorization"), NEEDED[request.method], valid)
                 rates[token].take()
+                request.state.client = token
                 return await handle(StrictRequest(request.scope, request.receive))
 
             return check

@@ -19,7 +19,7 @@ import docker
 from bench.measure import Row
 from ci.delivery import image
 from ci.delivery.engines.swarm import specs
-from ci.delivery.image.source import PACKAGES, Source
+from ci.delivery.image.source import Source
 from ci.ground import dotenv, git
 from tests import engines, swarms
 from tests.swarms import Project
@@ -46,8 +46,8 @@ def _images(project: Project, folder: Path) -> Iterator[Row]:
         ours.append(_seconds(project.build))
         context = folder / f"context-{number}"
         context.mkdir()
-        packages = next((repo.state / PACKAGES).iterdir())
-        with Source(repo, git.commit(repo.root, "HEAD")).context(packages).tar as packed:
+        source = Source(repo, git.commit(repo.root, "HEAD"))
+        with engines.packages(repo) as packages, source.context(packages).tar as packed:
             subprocess.run(["tar", "-x", "-C", context], stdin=packed, check=True)  # noqa: S603, S607
         (context / "app/extra.py").write_text(f"TWO = {number}\n", encoding="utf-8")
         words = ["docker", "build", "--quiet", "--tag", f"{project.name}:plain", str(context)]

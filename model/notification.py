@@ -50,6 +50,7 @@ class Notification(Base):
             "due_at",
             postgresql_where=text("status IN ('queued', 'sending', 'retrying') AND nudged_at IS NULL"),
         ),
+        Index("notifications_client_key", "client_key", unique=True, postgresql_where=text("body <> ''")),
         Index("notifications_listed", "created_at", "id"),
         Index(
             "notifications_kept",
@@ -66,6 +67,7 @@ class Notification(Base):
     subject: Mapped[str | None]
     body: Mapped[str]
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    client_key: Mapped[bytes | None]
     request_id: Mapped[str]
     status: Mapped[str] = mapped_column(default=Status.QUEUED)
     attempts: Mapped[int] = mapped_column(Integer, default=0)

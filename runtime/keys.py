@@ -73,6 +73,13 @@ KEYS: dict[str, dict[str, Any]] = {
         "max": 100000,
         "default": 200.0,
     },
+    "RECIPIENT_PER_HOUR": {
+        "services": ("api", "migrate", "verify"),
+        "type": "integer",
+        "min": 1,
+        "max": 1000000,
+        "default": 30,
+    },
     "BACKLOG_MAX": {
         "services": ("api", "migrate", "verify"),
         "type": "integer",
@@ -162,6 +169,11 @@ KEYS: dict[str, dict[str, Any]] = {
         "type": "string",
         "regex": "[A-Za-z0-9]+:[A-Za-z0-9_-]{16,}",
     },
+    "SMS_COUNTRIES": {
+        "services": ("api", "migrate", "verify"),
+        "type": "string",
+        "regex": "[A-Z]{2}(,[A-Z]{2})*",
+    },
     "SMS_SENDER": {
         "services": ("worker", "sms-keys"),
         "type": "string",
@@ -214,6 +226,7 @@ class Keys:
     public_base_url: str
     api_concurrency: int
     rate_per_second: float
+    recipient_per_hour: int
     backlog_max: int
     log_level: str
     log_format: str
@@ -228,6 +241,7 @@ class Keys:
     sms_provider_url: str
     sms_provider_account: str
     sms_provider_api_key: Secret
+    sms_countries: str
     sms_sender: str
     smtp_host: str
     smtp_port: int

@@ -20,7 +20,7 @@ import psutil
 from ci.delivery import servers
 from ci.ground import processes
 from model.notification import WAITING, Status
-from tests import figures, services
+from tests import figures, load, services
 
 SEED = int(os.environ.get("LOCKSTEP_SEED") or secrets.randbelow(1_000_000))
 CLIENTS = 24  # each waits for its answer, for seconds where something is away
@@ -200,8 +200,8 @@ def clients(urls: Sequence[str], token: str, rate: float, *, mail: bool) -> Iter
 def _message(number: int, *, mail: bool) -> dict[str, str]:
     about = {"body": f"number {number}", "idempotency_key": f"order-{number}"}
     if mail:
-        return about | {"channel": "email", "to": "ada@example.com", "subject": "news"}
-    return about | {"channel": "sms", "to": "+14155550123"}
+        return about | {"channel": "email", "to": f"ada-{number}@example.com", "subject": "news"}
+    return about | {"channel": "sms", "to": load.phone(number)}
 
 
 def settle(database: str) -> None:

@@ -1,5 +1,6 @@
 """Checkouts for tests to change: of the project in tests/lockstep/project, and of this very repository."""
 
+import json
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ from types import MappingProxyType
 
 import pytest
 
-from ci.ground import generate, ports
+from ci.ground import generate, ports, programs
 from ci.ground.repo import Repo
 from ci.ground.schema import Key, Schema
 from ci.sealing import init
@@ -36,8 +37,29 @@ def schema() -> Schema:
 def empty(folder: Path) -> Repo:
     """Return a checkout that has the project's config as it is before `inv init`, and nothing else."""
     copy(project("config"), folder)
-    (folder / ".tools").symlink_to(ROOT / ".tools")
+    tools(folder)
     return Repo(folder)
+
+
+def gate(folder: Path) -> Repo:
+    """Return a checkout that gates run from, whose programs are still to be put there."""
+    for name in ("ci", "runtime"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / ".tools/bin").mkdir(parents=True)
+    return Repo(folder)
+
+
+def recorded(tools: Path) -> None:
+    """Record the programs in a folder as those that were installed."""
+    sums = {path.name: {"sha256": programs.digest(path)} for path in tools.iterdir()}
+    (tools.parent / "installed.json").write_text(json.dumps({"all": {"programs": sums}}))
+
+
+def tools(folder: Path) -> None:
+    """Share the programs of this machine with a checkout."""
+    (folder / ".tools").mkdir()
+    for name in ("bin", "installed.json"):
+        (folder / ".tools" / name).symlink_to(ROOT / ".tools" / name)
 
 
 def generated(folder: Path) -> None:
@@ -162,7 +184,8 @@ def project(*names: str) -> dict[str, Path]:
 def managed() -> list[str]:
     """Return the files of this repository that Lockstep manages, as ci/managed.toml has it."""
     document = tomllib.loads((ROOT / "ci/managed.toml").read_text())
-    return tracked(*document["managed"], *(f":(exclude){pattern}" for pattern in document["generated"]))
+    theirs = [*document["generated"], *document["team"]]
+    return tracked(*document["managed"], *(f":(exclude){pattern}" for pattern in theirs))
 
 
 def copy(files: Mapping[str, Path], folder: Path) -> None:
@@ -188,8 +211,7 @@ def _cloned(folder: Path, files: Mapping[str, Path], finish: Callable[[Path], No
     git(origin, "add", "-A")
     git(origin, "commit", "-qm", "the tree under test")
     git(folder, "clone", "-q", str(origin), str(root))
-    (root / ".tools").symlink_to(ROOT / ".tools")
-    (root / ".git/info/exclude").write_text("/.tools\n")
+    tools(root)
     move_ports(root / "config/local.env")
     for name in ("home", "temp"):
         (folder / name).mkdir()

@@ -14,7 +14,9 @@ import docker
 import yaml
 from docker.errors import ImageNotFound
 
+from ci.delivery import image
 from ci.delivery.image import REVISION
+from ci.delivery.image.source import Source
 from ci.ground import git, ports
 from ci.ground.repo import Repo
 from tests import checkouts, services
@@ -37,8 +39,8 @@ def project(folder: Path, cloned: Callable[[Path], Clone] = checkouts.clone) -> 
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"project": name}, sort_keys=False))
     commit(repo)
     yield Repo(repo.root)
-    for image in client().images.list(name):
-        client().images.remove(image.id, force=True)
+    for built in client().images.list(name):
+        client().images.remove(built.id, force=True)
 
 
 def commit(repo: Repo, files: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -48,6 +50,14 @@ def commit(repo: Repo, files: Mapping[str, str] = MappingProxyType({})) -> str:
     checkouts.git(repo.root, "add", "-A")
     checkouts.git(repo.root, "commit", "-qm", "a change", "--allow-empty")
     return git.commit(repo.root, "HEAD")
+
+
+@contextmanager
+def packages(repo: Repo) -> Iterator[Path]:
+    """Give the folder of packages that a build of HEAD puts into its image."""
+    source = Source(repo, git.commit(repo.root, "HEAD"))
+    with source.packages(client().version()["Arch"], image._python(client(), source)) as folder:
+        yield folder
 
 
 def of(revision: str) -> list[Any]:

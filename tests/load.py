@@ -116,11 +116,19 @@ class Sent:
         return len(self.accepted) / self.seconds
 
 
+def phone(number: int) -> str:
+    """Return one of ten thousand numbers that nobody has."""
+    return f"+1415555{number % 10_000:04}"
+
+
 @contextmanager
 def messages(
-    url: str, token: str, rate: float = 30, threads: int = 1, *, to: str = "+14155550123", body: str = "number"
+    url: str, token: str, rate: float = 30, threads: int = 1, *, to: str = "", body: str = "number"
 ) -> Iterator[Sent]:
-    """Submit `rate` SMS a second for as long as the block runs, each once; a thread that is late catches up."""
+    """Submit `rate` SMS a second for as long as the block runs, each once; a thread that is late catches up.
+
+    Each is `to` another phone, as of real users, unless one is named.
+    """
     sent, done, begun = Sent(), threading.Event(), time.monotonic()
 
     def submit(first: int) -> None:
@@ -128,7 +136,7 @@ def messages(
             for number in itertools.count(first, threads):
                 if done.wait(max(0, begun + number / rate - time.monotonic())):
                     return
-                message = {"channel": "sms", "to": to, "body": f"{body} {number}"}
+                message = {"channel": "sms", "to": to or phone(number), "body": f"{body} {number}"}
                 try:
                     answer = client.post("/v1/notifications", json=message)
                 except httpx.HTTPError as error:

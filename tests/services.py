@@ -50,6 +50,8 @@ def environment(database: str, redis: str, **more: str) -> dict[str, str]:
         "API_TOKENS": f"{secrets.token_urlsafe(24)},{secrets.token_urlsafe(24)}",
         "PUBLIC_BASE_URL": "http://127.0.0.1:8000",
         "RATE_PER_SECOND": "10000",  # tests share tokens
+        "RECIPIENT_PER_HOUR": "1000000",  # and recipients
+        "SMS_COUNTRIES": "DE,US",
         "SHUTDOWN_GRACE_SECONDS": "10",
         "WORKER_CONCURRENCY": "2",
         "DELIVERY_ATTEMPTS": "3",

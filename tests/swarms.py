@@ -18,7 +18,8 @@ import psutil
 import yaml
 
 from ci.delivery import servers
-from ci.ground import dotenv, ports
+from ci.ground import dotenv, generate, ports
+from ci.ground.repo import Repo
 from tests import checkouts, proxies, redises, sandboxes, services
 from tests.sandboxes import Sandbox
 
@@ -161,6 +162,11 @@ def _configure(made: Project, provider: str) -> None:
         plain |= {"SHUTDOWN_GRACE_SECONDS": "10", "WORKER_CONCURRENCY": "2", "DATABASE_POOL_SIZE": "5"}
         plain |= {"SMS_PROVIDER": "sandbox", "SMS_PROVIDER_URL": provider, "DELIVERY_BACKOFF_SECONDS": "0.5"}
         made.write(f"config/{one}.env", dotenv.render(plain))
+    schema = made.read("config/schema.yaml")
+    for key in ("REDIS_URL", "SMS_PROVIDER_URL"):  # the servers of these tests have no TLS
+        schema = re.sub(rf"(?s)(\n  {key}:\n.*?url: \[)(\w+), \w+\]", r"\1\2]", schema, count=1)
+    made.write("config/schema.yaml", schema)
+    generate.write(Repo(made.clone.repo.root))
 
 
 def _values(made: Project, environment: str, database: str, redis: str) -> dict[str, str]:

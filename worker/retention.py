@@ -21,6 +21,7 @@ FORGOTTEN = {
     Notification.subject: None,
     Notification.body: "",
     Notification.idempotency_key: None,  # clients make it of what they know, of a name perhaps
+    Notification.client_key: None,
 }
 log = structlog.get_logger("worker")
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TypeVar
 
-from ci.cli import console, prompts
+from ci.cli import console
 from ci.ground.events import Began, Ended, Event, Events, Failed, Line, Question
 
 T = TypeVar("T")
@@ -15,6 +15,8 @@ Render = Callable[[Event, ExitStack], str | None]
 
 def render(event: Event, shown: ExitStack) -> str | None:
     """Show an event of a workflow, each step with its seconds."""
+    from ci.cli import prompts  # noqa: PLC0415, it needs packages, and that they are missing is told by this package
+
     match event:
         case Began(step, about):
             shown.enter_context(console.working(step, about))

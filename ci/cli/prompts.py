@@ -12,7 +12,16 @@ _LINE = re.compile(r"([^\n]*?)\r?\n")
 
 def terminal() -> bool:
     """Whether a person can answer."""
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def require_terminal(environment: str) -> None:
+    """Raise EditError unless a person sits here: an editor paints what it shows into a log otherwise."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise errors.EditError(
+            "there is no terminal here, an editor would print secrets into a log",
+            f"inv set --env={environment} --key=KEY takes one value on stdin",
+        )
 
 
 def value(prompt: str) -> str:
@@ -55,7 +64,9 @@ def lines(instruction: str) -> str:
 
 
 def stdin() -> str:
-    """Return all of stdin; DirtyValueError unless it is UTF-8."""
+    """Return all of stdin; DirtyValueError unless it is open and UTF-8."""
+    if sys.stdin is None:  # as a daemon may have it: to take that for an empty value would set one
+        raise errors.DirtyValueError("stdin is closed, nothing came in", "give it on stdin: < FILE")
     try:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:

@@ -55,6 +55,8 @@ def initialised(report: init.Report) -> None:
 def sealed(repo: Repo, environment: str, keys: Sequence[str]) -> None:
     """Show which keys have a new value, and in which file."""
     console.done("sealed", f"{', '.join(keys)} in {repo.sealed(environment).name}")
+    if repo.environments.outside_git(environment) and init.lacking(repo, environment):
+        console.hint(f"inv deploy --env={environment} makes the other secrets of {environment}")
 
 
 def unset(environment: str, key: str) -> None:

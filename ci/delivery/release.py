@@ -4,7 +4,6 @@ It holds all that an engine needs to run it again, so that a rollback asks neith
 the plain values themselves, and the names of the bundles that the engine keeps.
 """
 
-import getpass
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from ci.ground import errors, git, services
+from ci.ground import errors, git, machine, services
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
 from ci.ground.services import MAIN
@@ -243,7 +242,7 @@ def version(commit: str, image: str = MAIN) -> str:
 
 def person(repo: Repo) -> str:
     """Return who is at work."""
-    return git.user(repo.root) or getpass.getuser()
+    return git.user(repo.root) or machine.user()
 
 
 def now() -> str:

@@ -20,7 +20,7 @@ INHERITED = frozenset(
     PATH HOME USER LOGNAME TMPDIR LANG LANGUAGE LC_ALL LC_CTYPE TZ TERM COLUMNS NO_COLOR DISPLAY WAYLAND_DISPLAY
     HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy
     SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO
-    GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOFLAGS GOPATH GOCACHE GOMODCACHE GOTOOLCHAIN
+    GOPROXY
     """.split()  # noqa: SIM905, as a list it is thirty lines
 )
 
@@ -43,8 +43,23 @@ observer: Callable[[Sequence[str]], None] = unobserved
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment that programs get: what may be inherited, and `extra`."""
-    return {name: value for name, value in os.environ.items() if name in INHERITED} | dict(extra or {})
+    """Return the environment that programs get: what may be inherited, and `extra`.
+
+    Of PATH, only folders that are the same wherever we are: a checkout brings no program.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name in INHERITED}
+    if "PATH" in inherited:
+        inherited["PATH"] = path(inherited["PATH"])
+    return inherited | dict(extra or {})
+
+
+def path(value: str, without: Path | None = None) -> str:
+    """Return a PATH of its absolute folders, without those in a checkout."""
+    folders = [folder for folder in value.split(os.pathsep) if Path(folder).is_absolute()]
+    if without:
+        inside = without.resolve()
+        folders = [folder for folder in folders if not Path(folder).resolve().is_relative_to(inside)]
+    return os.pathsep.join(folders)
 
 
 def attempt(
@@ -79,6 +94,10 @@ def attempt(
         raise errors.CommandError(
             f"{name} did not end within {timeout:g} s", "is the machine overloaded?"
         ) from None
+    if done.returncode == -signal.SIGKILL:
+        raise errors.MachineError(
+            f"{Path(words[0]).name} was killed", "the kernel does so when memory is short: free -m"
+        )
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -110,13 +129,18 @@ def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd
     return result.stdout.decode()
 
 
-def interactive(argv: Sequence[str | Path], *, cwd: Path | None = None) -> int:
+def interactive(
+    argv: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> int:
     """Hand the terminal to a program, such as an editor, and return its exit code."""
     words = [str(word) for word in argv]
     try:
-        return subprocess.run(words, env=environment(), cwd=cwd, check=False).returncode  # noqa: S603
+        return subprocess.run(words, env=environment(env), cwd=cwd, check=False).returncode  # noqa: S603
     except FileNotFoundError:
         raise errors.ToolMissingError(f"{words[0]} is not installed", "set EDITOR to one that is") from None
+    except OSError as error:  # a folder, or not a program
+        what = f"{words[0]} cannot be started, {(error.strerror or '').lower()}"
+        raise errors.ToolMissingError(what, "set EDITOR to a program") from None
 
 
 def attended(
@@ -221,7 +245,9 @@ def _words(argv: Sequence[str | Path]) -> list[str]:
 
 
 def _missing(program: str) -> errors.ToolMissingError:
-    return errors.ToolMissingError(f"{program} is not installed", "run ./run inv --list, it installs")
+    if "/" in program:
+        return errors.ToolMissingError(f"{program} is not installed", "./run inv --list installs it")
+    return errors.ToolMissingError(f"{program} is not installed", "install it as this system does, and see PATH")
 
 
 def _identity(user: str | None) -> dict[str, Any]:

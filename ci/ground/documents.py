@@ -1,7 +1,8 @@
 """YAML as people write it here: values, no program. A short file must not exhaust a gate's memory or crash it.
 
 Aliases grow without end when they are followed ("billion laughs", CWE-776), and the C loader answers a hundred
-thousand open brackets with a segmentation fault (CWE-674).
+thousand open brackets with a segmentation fault (CWE-674). A name that stands twice has one value
+to this reader and another to the next, or to a person (CWE-436).
 """
 
 from collections.abc import Iterator
@@ -13,20 +14,31 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, in 
 DEEPEST = 20  # collections in collections; environments.yaml needs five
 
 
-class _Unmerged(LOADER):  # type: ignore[misc, valid-type]
-    """The loader without merges: `<<` is a key like another, for merges of aliases grow as aliases do."""
+class _Loader(LOADER):  # type: ignore[misc, valid-type]
+    """The loader for names that stand once, without merges: `<<` is a key like another.
+
+    Merges of aliases grow as aliases do, and a merge gives a name a second value.
+    """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave a mapping as it is."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """Return a mapping; YAMLError when a name stands twice in it, however each is written."""
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.YAMLError("a name stands twice")
+        return mapping
 
-_Unmerged.add_constructor("tag:yaml.org,2002:merge", yaml.SafeLoader.construct_yaml_str)
+
+_Loader.add_constructor("tag:yaml.org,2002:merge", yaml.SafeLoader.construct_yaml_str)
 
 
 def load(data: bytes | str, *, aliases: bool = False) -> Any:
-    """Return what YAML says; YAMLError for every fault, for depth, and for aliases unless they are allowed.
+    """Return what YAML says, with merges as keys.
 
-    A caller that allows aliases must not walk a node twice, and gets merges as keys.
+    YAMLError for every fault, for depth, for a name that stands twice, and for aliases unless they are allowed: a
+    caller that allows them must not walk a node twice.
     """
     depth = 0
     try:
@@ -36,7 +48,7 @@ def load(data: bytes | str, *, aliases: bool = False) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST or (isinstance(event, yaml.AliasEvent) and not aliases):
                 raise yaml.YAMLError("more than values")
-        return yaml.load(text, Loader=_Unmerged if aliases else LOADER)  # noqa: S506, all are safe loaders
+        return yaml.load(text, Loader=_Loader)  # noqa: S506, all are safe loaders
     except (ValueError, TypeError):  # no UTF-8, a day that no month has, a number of too many digits
         raise yaml.YAMLError("no value") from None
 

@@ -100,9 +100,17 @@ class Environments:
 def read(path: Path) -> Environments:
     """Read and check the file; an EnvironmentsError names every problem."""
     try:
-        document = documents.load(path.read_bytes())
-    except (OSError, yaml.YAMLError):
-        raise EnvironmentsError([f"{path.name} cannot be read as YAML (aliases are not followed)"]) from None
+        return parse(path.read_bytes(), path.name)
+    except OSError:
+        raise EnvironmentsError([f"{path.name} cannot be read"]) from None
+
+
+def parse(data: bytes, name: str = "environments.yaml") -> Environments:
+    """Return the environments that a file holds; an EnvironmentsError names every problem."""
+    try:
+        document = documents.load(data)
+    except yaml.YAMLError:
+        raise EnvironmentsError([f"{name} cannot be read as YAML (aliases are not followed)"]) from None
     if not isinstance(document, dict):
         raise EnvironmentsError(["not a mapping"])
     if unnamed := list(documents.unnamed(document)):

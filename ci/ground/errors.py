@@ -64,6 +64,18 @@ class PackagesError(LockstepError):
     code = 14
 
 
+class MachineError(LockstepError):
+    """This machine lacks what every program needs: a folder to write to, memory, a home, an open stdout."""
+
+    code = 15
+
+
+class TrackedError(LockstepError):
+    """Git tracks files in a folder that belongs to this machine alone, such as .tools."""
+
+    code = 16
+
+
 class NoIdentityError(LockstepError):
     """There is no identity for the environment here."""
 

@@ -5,21 +5,23 @@ an empty answer. Nothing of it uses the network, a hook, a filter, or what the c
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ci.ground import command
-from ci.ground.errors import GateError
+from ci.ground import command, machine
+from ci.ground.errors import GateError, TrackedError
 
 SHORT = 12  # characters of a SHA that name a commit in this project
 DIRTY = "-dirty"  # follows them when the working tree differs
 FOLDER, LINK, MODULE, GONE = "040000", "120000", "160000", "000000"  # modes
-# No watcher of files is started, no setting changes an answer.
+# No watcher of files is started, no setting changes an answer, and no file beside the objects says what they are.
 _SETTINGS = {
     "color.ui": "never",
+    "core.commitGraph": "false",
     "core.fsmonitor": "false",
     "core.quotePath": "false",
     "diff.external": "",
@@ -38,7 +40,7 @@ _ENV = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-_NO_CONFIG = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+_NO_CONFIG = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_NO_LAZY_FETCH": "1"}
 _AT_ONCE = 500  # blobs held in memory together
 
 
@@ -69,7 +71,7 @@ class Git:
         settings = _SETTINGS if self.own else {**_SETTINGS, **_OFFLINE, "safe.directory": str(self.root)}
         env = {
             **_ENV,
-            **({} if self.own else _NO_CONFIG),
+            **({} if self.own else _NO_CONFIG | {"PATH": command.path(os.environ.get("PATH", ""), self.root)}),
             "GIT_CONFIG_COUNT": str(len(settings)),
             **{f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)},
             **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())},
@@ -83,6 +85,12 @@ class Git:
         if result.code:
             shown = result.stderr.decode(errors="replace").splitlines()[-3:]
             hint = "it must be a whole git checkout, and the revision one of its commits"
+            if b"safe.directory" in result.stderr:  # git says so in every language
+                hint = (
+                    f"another user owns it; if you trust it: git config --global --add safe.directory {self.root}"
+                )
+            elif of_machine := machine.heard(result.stderr):
+                hint = of_machine.hint
             raise GateError(f"git {words[0]} failed here, exit code {result.code}", hint, shown)
         return result.stdout
 
@@ -93,6 +101,11 @@ def opened(root: Path, extra: Mapping[str, str] | None = None) -> Git:
     if git("rev-parse", "--is-shallow-repository").strip() != b"false":
         hint = "fetch everything: git fetch --unshallow, or fetch-depth: 0 in the workflow's checkout"
         raise GateError("this is a shallow clone, most of its history is not here", hint)
+    # An object that such a clone lacks is fetched by a program that the checkout's own configuration names.
+    if git.attempt("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$").stdout:
+        raise GateError(
+            "this is a partial clone, some of its objects are not here", "clone again without a filter"
+        )
     if git("rev-parse", "--is-bare-repository").strip() == b"true":
         return git
     return Git(Path(git("rev-parse", "--show-toplevel").decode().rstrip("\n")), extra or {})
@@ -120,6 +133,21 @@ def checkout(root: Path) -> None:
     top = Git(root)("rev-parse", "--show-toplevel").rstrip(b"\n").decode(errors="surrogateescape")
     if Path(top).resolve() != root.resolve():
         raise GateError(f"{root.name} is not the top of a git checkout", "give the path of a whole checkout")
+
+
+def untracked(root: Path, folder: str) -> None:
+    """Raise TrackedError when git tracks anything of a folder that belongs to this machine alone.
+
+    What it holds is then somebody's commit, and not what was made or installed here.
+    """
+    if not os.path.lexists(root / ".git"):
+        return
+    listed = Git(root).attempt("ls-files", "-z", "--", f":(icase){folder}")
+    if listed.code:
+        raise TrackedError(f"git cannot say whether it tracks files in {folder}/", "git status says why")
+    if listed.stdout:
+        hint = f"git rm -r --cached {folder}, remove the folder, and find out who committed it"
+        raise TrackedError(f"git tracks files in {folder}/, which belongs to this machine alone", hint)
 
 
 def tracked(root: Path) -> list[Version]:

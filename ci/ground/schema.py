@@ -3,6 +3,7 @@
 ci/ground/metaschema.py says what a key may say, ci/ground/services.py what else there is.
 """
 
+import posixpath
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -52,19 +53,14 @@ class Validator(cerberus.Validator):  # type: ignore[misc]
     """Cerberus with one more rule: `url`, the schemes that a URL may have."""
 
     def _validate_url(self, schemes: list[str], field: str, value: str | None) -> None:
-        """Check that the value is a URL of one of the schemes, with a host.
+        """Check that the value is a URL of one of the schemes, with a host that every client reads alike.
 
         The rule's arguments are validated against this schema:
         {'type': 'list', 'minlength': 1, 'schema': {'type': 'string'}}
         """
         if value is None:  # `nullable` was checked before, and skips only Cerberus' own rules
             return
-        try:
-            parts = urlsplit(value)
-            valid = parts.scheme in schemes and parts.hostname and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid or any(c.isspace() for c in value):
+        if rules.url_problem(schemes, value):
             self._error(field, BAD_URL)
 
 
@@ -144,6 +140,8 @@ class Key:
         """Say what is wrong with the text of a value, without repeating it; None when it is good."""
         if not text:
             return "is empty"
+        if rules.unseen(text):
+            return "holds a character that cannot be seen"
         try:
             value = self.parse(text)
         except ValueError as error:
@@ -155,6 +153,8 @@ class Key:
         if self._validator.validate({self.name: value}, normalize=False):
             return None
         rule = self._validator._errors[0].rule  # noqa: SLF001, the rendered errors would hold the value
+        if rule == "url":
+            return rules.url_problem(self.rules[rule], value)
         return "is null, and the key is not nullable" if rule == "nullable" else explain(rule, self.rules[rule])
 
     @cached_property
@@ -175,6 +175,12 @@ class Schema:
     images: Mapping[str, Image]
     setup: Setup
     settings: tuple[str, ...] = ()
+
+    @property
+    def brought(self) -> set[str]:
+        """The folders that a build puts the packages of images into, by hash; a commit has nothing there."""
+        images = [image for image in self.images.values() if image.packages]
+        return {posixpath.normpath(posixpath.join(image.context, services.PACKAGES)) for image in images}
 
     def of(self, reader: str) -> list[Key]:
         """Return the keys that a service reads, or a job with the keys of services."""

@@ -11,6 +11,7 @@ from typing import Any
 
 MAIN = "main"  # the image of a service that names none
 NAME = re.compile(r"[a-z]([a-z0-9_-]*[a-z0-9])?")
+PACKAGES = "packages"  # the folder of a context that the wheels are put into, and the stage that installs them
 RESERVED = ("proxy", "job")  # what engines call their own services
 MIGRATE, VERIFY = "migrate", "verify"
 BEFORE_MIGRATE, AFTER_RELEASE, ON_FAILURE = "before_migrate", "after_release", "on_failure"

@@ -1,7 +1,8 @@
 """Install the pinned sops, age and gitleaks into .tools/bin: `python -m ci.ground.toolchain`.
 
 tools.toml has versions and sums. If a source cannot be reached, the next one is tried: the release file, checked
-by its sum, then `go install` of the same version, checked by Go's checksum database. LOCKSTEP_TOOLS_MIRROR, an
+by its sum, then a build by Go of the same version, whose modules are checked by the sums in tools/NAME/go.sum, and
+by nothing that a machine can be told otherwise. LOCKSTEP_TOOLS_MIRROR, an
 address that has the release files under their own names, is tried before both; while it answers, the others are
 not asked. A wrong sum or version ends the installation, from any source.
 """
@@ -31,13 +32,23 @@ from typing import Any
 
 import certifi
 
-from ci.ground import command, errors, files, repo
+from ci.ground import command, errors, files, git, programs, repo
 from ci.ground.events import Began, Ended, Events
 from ci.ground.repo import Repo
 
 PINS = Path(__file__).with_name("tools.toml")
 MIRROR = "LOCKSTEP_TOOLS_MIRROR"
-GO = "go install"
+GO = "go build"
+MODULES = PINS.with_name("tools")  # by tool, a Go module that needs it: go.mod, and go.sum with the sums of all
+# Only where modules are fetched from is the machine's to say. No setting of its own, no module or package that was
+# fetched or compiled before, and no file that is not in go.mod: a sum that is missing or wrong is an error.
+_GO_ENV = {
+    "GOENV": "off",
+    "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+    "GOWORK": "off",
+    "GOTOOLCHAIN": "local",
+    "CGO_ENABLED": "0",
+}
 DOWNLOAD_SECONDS = 5  # to connect, and between two pieces of an answer
 BUILD_SECONDS = 1800
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -81,27 +92,29 @@ def ensure(
     """Install each tool that is not installed as it is pinned; return the names of those installed.
 
     Two processes take turns. Each tool appears whole or not at all. Raises ToolMismatchError for a wrong sum or
-    version, and ToolMissingError, with why each source failed, when there is none.
+    version, ToolMissingError, with why each source failed, when there is none, and TrackedError when git could
+    have put programs there.
     """
-    if not _missing(where, wanted := pins() if tools is None else tools):
+    git.untracked(where.root, where.tools.parent.name)
+    wanted = pins() if tools is None else tools
+    if all(_installed(where, tool, programs.is_untouched) for tool in wanted):
         return []
-    with _turn(where):
-        missing = _missing(where, wanted)
+    with _turn(where), _part(where) as caches:
+        missing = [tool for tool in wanted if not _installed(where, tool, programs.is_same)]
         for tool in missing:
-            yield from _install(where, tool, environ)
+            yield from _install(where, tool, environ, caches)
+        for tool in wanted:
+            _write(where, tool)  # of a copy, too, so that it need not be hashed each time
     return [tool.name for tool in missing]
 
 
 def check(where: Repo, tools: Sequence[Tool] | None = None) -> None:
     """Hash every program; ToolMismatchError names those that are not what was installed."""
-    wanted, record = pins() if tools is None else tools, _record(where)
+    wanted, record = pins() if tools is None else tools, programs.record(where.tools)
     names = [Path(program).name for tool in wanted for program in tool.programs]
     sums = {name: facts["sha256"] for tool in record.values() for name, facts in tool["programs"].items()}
-    wrong = [name for name in names if _sum(where.tool(name)) != sums.get(name)]
-    if wrong:
-        raise errors.ToolMismatchError(
-            f"not what was installed: {', '.join(wrong)}", "remove .tools, the next ./run installs them again"
-        )
+    if wrong := [name for name in names if programs.digest(where.tools / name) != sums.get(name)]:
+        raise programs.mismatch(*wrong)
 
 
 def _pin(name: str, pin: dict[str, Any]) -> Tool:
@@ -111,34 +124,29 @@ def _pin(name: str, pin: dict[str, Any]) -> Tool:
     return Tool(name=name, **pin | {"files": files_, "release": pin["release"].format(**pin)})
 
 
-def _missing(where: Repo, tools: Sequence[Tool]) -> list[Tool]:
-    record = _record(where)
-    return [tool for tool in tools if not _installed(where, tool, record.get(tool.name, {}))]
-
-
-def _installed(where: Repo, tool: Tool, record: Mapping[str, Any]) -> bool:
-    """Whether the tool was installed from this pin and not changed since; only copied programs need hashing."""
-    programs = record.get("programs", {})
+def _installed(where: Repo, tool: Tool, good: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
+    """Whether the tool was installed from this pin, and its programs are still good."""
+    entry = programs.record(where.tools).get(tool.name, {})
+    installed = entry.get("programs", {})
     pinned = (tool.version, list(tool.file), [Path(program).name for program in tool.programs])
-    return (record.get("version"), record.get("file"), list(programs)) == pinned and all(
-        _facts(where.tool(name)) == [facts["size"], facts["changed"]] or _sum(where.tool(name)) == facts["sha256"]
-        for name, facts in programs.items()
+    return (entry.get("version"), entry.get("file"), list(installed)) == pinned and all(
+        good(where.tools / name, facts) for name, facts in installed.items()
     )
 
 
-def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> Events[None]:
+def _install(where: Repo, tool: Tool, environ: Mapping[str, str], caches: Path) -> Events[None]:
     reasons = []
-    for source, fetch in _sources(tool, environ):
+    for source, fetch in _sources(tool, environ, caches):
         slow = ", which can take minutes" if source == GO else ""
         yield Began("install", f"{tool.name} {tool.version} from {source}{slow}")
         began = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=where.tools.parent, prefix="part-") as folder:
+        with _part(where) as folder:
             try:
-                fetch(Path(folder))
+                fetch(folder)
             except UnreachableError as error:
                 reasons.append(f"{source}: {error}")
                 continue
-            _put(where, tool, source, Path(folder))
+            _put(where, tool, source, folder)
         yield Ended("install", f"{tool.name} {tool.version}", time.monotonic() - began)
         return
     raise errors.ToolMissingError(
@@ -148,24 +156,31 @@ def _install(where: Repo, tool: Tool, environ: Mapping[str, str]) -> Events[None
     )
 
 
-def _sources(tool: Tool, environ: Mapping[str, str]) -> list[tuple[str, Callable[[Path], None]]]:
+def _sources(tool: Tool, environ: Mapping[str, str], caches: Path) -> list[tuple[str, Callable[[Path], None]]]:
     mirror = environ.get(MIRROR, "").rstrip("/")
     addresses = [mirror, tool.release] if mirror else [tool.release]
     downloads = [(re.sub("//.*@", "//", address), partial(_download, tool, address)) for address in addresses]
-    return [*downloads, (GO, partial(_build, tool))]
+    return [*downloads, (GO, partial(_build, tool, caches))]
 
 
 def _put(where: Repo, tool: Tool, source: str, folder: Path) -> None:
     """Move the programs into place; the record is written last, so that an interrupted run is repeated."""
-    programs = {}
     where.tools.mkdir(exist_ok=True)
     for name in (Path(program).name for program in tool.programs):
         (folder / name).chmod(0o755)
-        size, changed = _facts(folder / name)
-        programs[name] = {"sha256": _sum(folder / name), "size": size, "changed": changed}
-        (folder / name).replace(where.tool(name))
-    entry = {"version": tool.version, "file": tool.file, "source": source, "programs": programs}
-    files.replace(_record_path(where), json.dumps(_record(where) | {tool.name: entry}, indent=2) + "\n")
+        (folder / name).replace(where.tools / name)
+    _write(where, tool, source)
+
+
+def _write(where: Repo, tool: Tool, source: str = "") -> None:
+    """Record what the programs of a tool are like, and where they are from, which may be known already."""
+    record = programs.record(where.tools)
+    installed = {}
+    for path in (where.tools / Path(program).name for program in tool.programs):
+        installed[path.name] = {"sha256": programs.digest(path), "facts": programs.facts(path)}
+    source = source or record[tool.name]["source"]
+    record[tool.name] = {"version": tool.version, "file": tool.file, "source": source, "programs": installed}
+    files.replace(programs.record_path(where.tools), json.dumps(record, indent=2) + "\n")
 
 
 def _download(tool: Tool, address: str, folder: Path) -> None:
@@ -216,16 +231,15 @@ def _fetch(address: str) -> bytes:
         raise UnreachableError(f"no file, {type(error).__name__}") from None
 
 
-def _build(tool: Tool, folder: Path) -> None:
-    go = shutil.which("go")
+def _build(tool: Tool, caches: Path, folder: Path) -> None:
+    go, module = shutil.which("go"), MODULES / tool.name
     if go is None:
         raise UnreachableError("Go is not installed")
-    env = {"GOBIN": str(folder)}
-    if not os.access(os.environ.get("HOME", ""), os.W_OK):  # Go keeps its caches there and does not start without
-        env |= {"GOPATH": str(folder / "go"), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-modcacherw"}
-    for path in tool.go:
-        argv = [go, "install", f"{path}@v{tool.version}"]
-        result = command.attempt(argv, env=env, cwd=folder, timeout=BUILD_SECONDS)
+    env = {"GOPATH": str(caches / "go"), "GOCACHE": str(caches / "cache")}
+    env |= {"GOPROXY": command.run([go, "env", "GOPROXY"], env=env).strip()} | _GO_ENV
+    for path, program in zip(tool.go, tool.programs, strict=True):
+        argv = [go, "build", "-o", str(folder / Path(program).name), path]
+        result = command.attempt(argv, env=env, cwd=module, timeout=BUILD_SECONDS)
         if result.code:
             last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise UnreachableError(f"exit code {result.code}, {' '.join(last)}")
@@ -237,14 +251,21 @@ def _check_version(go: str, tool: Tool, program: Path) -> None:
     """Ask Go what it built: a program's own answer is not reliable (gitleaks says "set by build process")."""
     if not program.is_file():
         raise errors.ToolMismatchError(f"Go built no {program.name}", "compare `go` and `programs` in tools.toml")
-    lines = command.run([go, "version", "-m", program]).splitlines()
-    mod = next((line.split() for line in lines if line.split()[:1] == ["mod"]), [])
-    if mod[2:3] != [f"v{tool.version}"]:
+    lines = [line.split() for line in command.run([go, "version", "-m", program]).splitlines()]
+    built = [words[2] for words in lines if words[:1] == ["mod"]]
+    if built != [f"v{tool.version}"]:
         raise errors.ToolMismatchError(
             f"Go built another version of {program.name}, it was not installed",
-            "compare tools.toml with GOFLAGS and GOPROXY on this machine",
-            [f"expected v{tool.version}", f"built {' '.join(mod[2:3]) or 'something unknown'}"],
+            f"compare tools.toml with {MODULES.name}/{tool.name}/go.mod",
+            [f"expected v{tool.version}", f"built {' '.join(built) or 'something unknown'}"],
         )
+
+
+@contextmanager
+def _part(where: Repo) -> Iterator[Path]:
+    """Give a folder beside the programs for what is not whole yet."""
+    with tempfile.TemporaryDirectory(dir=where.tools.parent, prefix="part-") as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -255,29 +276,6 @@ def _turn(where: Repo) -> Iterator[None]:
         for left in folder.glob("part-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         yield
-
-
-def _record_path(where: Repo) -> Path:
-    return where.tools.parent / "installed.json"
-
-
-def _record(where: Repo) -> dict[str, Any]:
-    try:
-        return dict(json.loads(_record_path(where).read_bytes()))
-    except (FileNotFoundError, ValueError):
-        return {}
-
-
-def _facts(path: Path) -> list[int]:
-    """Return size and time of change of a program; empty when it is not a program."""
-    if not os.access(path, os.X_OK):
-        return []
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if os.access(path, os.X_OK) else ""
 
 
 def main() -> None:

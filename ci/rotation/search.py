@@ -55,7 +55,7 @@ class Search:
     def at(self, source: Source, data: bytes) -> None:
         """Look at a content: within it, where it is an archive, and at itself unless that found more."""
         opener, known = archives.opener(data), len(self.found)
-        if data.startswith(archives.UNKNOWN) or (opener and len(source.inner) >= archives.DEPTH):
+        if archives.closed(data) or (opener and len(source.inner) >= archives.DEPTH):
             self.unread.add(source)
         elif opener:
             self._unpack(source, data, opener)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ci.delivery.release import now, person
 from ci.ground import errors, files
 from ci.ground.repo import Repo
-from ci.sealing import edit, identity, sops
+from ci.sealing import ciphertext, edit, identity
 from runtime import Secret
 
 OLD, NEW = "OLD", "NEW"
@@ -92,8 +92,9 @@ def held(repo: Repo, state: State) -> dict[str, Secret]:
     path = _values(repo, state.environment, state.key)
     if not path.exists():
         return {}
-    text = sops.call(repo, sops.decrypt(path), identity=identity.at_hand(repo, state.environment))
-    return {name: Secret(value) for name, value in sops.values(text)[0].items()}
+    own = identity.at_hand(repo, state.environment)
+    values, _ = ciphertext.opened(repo, path.name, path.read_bytes(), own)
+    return {name: Secret(value) for name, value in values.items()}
 
 
 def end(repo: Repo, state: State) -> None:

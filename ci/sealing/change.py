@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ci.ground import errors, files
 from ci.ground.repo import Repo
+from ci.sealing import envelopes
 
 Files = Mapping[Path, bytes | None]  # what each shall hold; None for a file to delete
 
@@ -33,7 +34,13 @@ def alone(repo: Repo) -> Iterator[None]:
 
 
 def apply(repo: Repo, changes: Files) -> None:
-    """Put every file in its place. Only ciphertext and other public text: the journal also holds it."""
+    """Put every file in its place. Only ciphertext and other public text: the journal also holds it.
+
+    The envelopes of sealed files among them were made here.
+    """
+    for name in repo.environments.by_name:
+        if data := changes.get(repo.sealed(name)):
+            envelopes.note(data)
     if len(changes) > 1:
         plan = {
             str(path.relative_to(repo.root)): {"before": _sum(_read(path)), "after": _text(data)}

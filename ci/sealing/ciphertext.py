@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ci.ground import errors
@@ -12,9 +12,6 @@ from ci.ground.schema import KEY_NAME
 from ci.sealing import recipients, sops
 from runtime import Secret
 
-_METADATA = re.compile(
-    r"sops_(?:age__list_\d+__map_(?:enc|recipient)|lastmodified|mac|version|unencrypted_suffix)"
-)
 _KEY = re.compile(rf"(?m)^({KEY_NAME.pattern})=")
 _READER = re.compile(r"(?m)^sops_age__list_\d+__map_recipient=(.*)$")
 
@@ -24,23 +21,18 @@ def readers(data: bytes) -> list[str]:
     return _READER.findall(data.decode(errors="replace"))
 
 
+def is_for(data: bytes, group: Sequence[recipients.Recipient]) -> bool:
+    """Whether a sealed file lists exactly these recipients."""
+    return sorted(readers(data)) == sorted(recipient.key for recipient in group)
+
+
 def keys(data: bytes) -> list[str]:
     """Return the keys of a sealed file, which are in clear."""
     return _KEY.findall(data.decode(errors="replace"))
 
 
 def opened(repo: Repo, name: str, data: bytes, own: Secret) -> tuple[dict[str, str], list[str]]:
-    """Return the values of a sealed file by key, and what is wrong with them.
-
-    Metadata that sops may follow somewhere else, such as the address of a key service, is refused before sops
-    sees it: the file can be a stranger's.
-    """
-    for line in data.decode(errors="replace").split("\n"):
-        key = line.partition("=")[0]
-        if key.startswith("sops_") and not _METADATA.fullmatch(key):
-            raise errors.TamperedError(
-                f"{name} has metadata that does not belong there", "nox -s secrets says which"
-            )
+    """Return the values of a sealed file by key, and what is wrong with them."""
     return sops.values(sops.call(repo, sops.decrypt_stdin(name), identity=own, text=data.decode(errors="replace")))
 
 
@@ -65,27 +57,36 @@ def synced(repo: Repo, environment: str, data: bytes, rules: recipients.Rules, o
         file.parent.mkdir()
         file.write_bytes(data)
         sops.call(repo, sops.updatekeys(config, file), identity=own, cwd=Path(folder))
-        return _checked(repo, environment, file.read_bytes(), rules, own)
+        new = file.read_bytes()
+    _check(environment, new, rules)
+    opened(repo, f"{environment}.enc.env", new, own)
+    return new
 
 
 def resealed(
     repo: Repo, environment: str, values: Mapping[str, str], rules: recipients.Rules, own: Secret
 ) -> bytes:
     """Return values sealed with a new data key for the rule's recipients, which `own` must be among."""
+    data = sealed(repo, environment, values, rules)
+    opened(repo, f"{environment}.enc.env", data, own)
+    return data
+
+
+def sealed(repo: Repo, environment: str, values: Mapping[str, str], rules: recipients.Rules) -> bytes:
+    """Return values sealed with a new data key for exactly the rule's recipients."""
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         config = Path(folder) / ".sops.yaml"
         config.write_text(recipients.rules(rules), encoding="utf-8")
         arguments = sops.encrypt(config, f"secrets/{environment}.enc.env")
         data = sops.call(repo, arguments, text=json.dumps(values), cwd=Path(folder)).encode()
-    return _checked(repo, environment, data, rules, own)
+    _check(environment, data, rules)
+    return data
 
 
-def _checked(repo: Repo, environment: str, data: bytes, rules: recipients.Rules, own: Secret) -> bytes:
-    """Return the data, once it is for exactly those recipients and opens."""
-    if sorted(readers(data)) != sorted(recipient.key for recipient in rules[environment]):
+def _check(environment: str, data: bytes, rules: recipients.Rules) -> None:
+    """Raise RecipientError unless the data is for exactly those recipients."""
+    if not is_for(data, rules[environment]):
         raise errors.RecipientError(
             f"{environment} was not sealed for exactly its recipients, nothing was changed",
             "nox -s secrets says why",
         )
-    opened(repo, f"{environment}.enc.env", data, own)
-    return data

@@ -7,7 +7,7 @@ from pathlib import Path
 from ci.ground import dotenv, errors
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
-from ci.sealing import identity, sops
+from ci.sealing import ciphertext, identity
 from runtime import Secret
 
 
@@ -54,8 +54,7 @@ def sealed(repo: Repo, name: str) -> dict[str, Secret]:
         here = repo.environments.outside_git(name)
         hint = f"inv deploy --env={name} makes it" if here else "inv init makes it, inv encrypt fills it"
         raise errors.NotSealedError(f"{path.name} is not there", hint)
-    text = sops.call(repo, sops.decrypt(path), identity=identity.at_hand(repo, name))
-    values, faults = sops.values(text)
+    values, faults = ciphertext.opened(repo, path.name, path.read_bytes(), identity.at_hand(repo, name))
     if faults:
         raise errors.ConfigurationError(
             f"{path.name} holds values that no key can have",

@@ -30,7 +30,7 @@ class Exposed:
 
 def path(repo: Repo) -> Path:
     """Return where the list is kept; it holds no secret, and is committed."""
-    return repo.root / "config/exposed.yaml"
+    return repo.file("config/exposed.yaml")
 
 
 def read(repo: Repo) -> list[Exposed]:

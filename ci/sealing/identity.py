@@ -1,13 +1,29 @@
 """age identities: where they are kept, how they are made, which one is at hand."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ci.ground import command, errors, files
+from ci.ground import command, errors, files, machine
 from ci.ground.repo import Repo
 from runtime import Secret
 
+_BECH32 = "[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]"
+_IDENTITY = re.compile(
+    rf"AGE-SECRET-KEY-1{_BECH32}{{58}}|AGE-SECRET-KEY-PQ-1{_BECH32}{{58}}|AGE-PLUGIN-[A-Z0-9+_.-]+1{_BECH32}+"
+)
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_MISTAKEN: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("is empty", lambda text: not text),
+    ("begins with a byte order mark", lambda text: text.startswith("\ufeff")),
+    ("is in quotes", lambda text: text[0] in _QUOTES or text[-1] in _QUOTES),
+    ("is a recipient, the public half of an identity", lambda text: text.startswith("age1")),
+    ("is an SSH key", lambda text: text.startswith(("ssh-", "-----BEGIN OPENSSH"))),
+    ("is the name of a file", lambda text: "\n" not in text and ("/" in text or text.endswith(".agekey"))),
+    ("is a name and a value", lambda text: "=" in text and "AGE-SECRET-KEY-" in text),
+    ("is not in capitals", lambda text: text.startswith("age-secret-key-")),
+)
 VARIABLE = "LOCKSTEP_IDENTITY"  # what CI sets, from the secret of that one environment
 
 
@@ -17,8 +33,8 @@ def path(
     """Return where this user keeps an environment's identity: outside the checkout, if its values are in git."""
     if repo.environments.outside_git(environment):
         return repo.state_of(environment) / "identity.agekey"
-    home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "lockstep" / (project or repo.environments.project) / f"{environment}.agekey"
+    folder = environ.get("XDG_CONFIG_HOME") or machine.home() / ".config"
+    return Path(folder) / "lockstep" / (project or repo.environments.project) / f"{environment}.agekey"
 
 
 def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.environ) -> Secret:
@@ -26,18 +42,35 @@ def at_hand(repo: Repo, environment: str, environ: Mapping[str, str] = os.enviro
 
     Raises NoIdentityError when both are missing, or when others may read the file.
     """
-    file = path(repo, environment, environ=environ)
     if not repo.environments.outside_git(environment) and (value := environ.get(VARIABLE)):
-        return Secret(value)
+        return _checked(value, VARIABLE)
+    try:
+        file = path(repo, environment, environ=environ)
+    except errors.MachineError as error:
+        hint = f"put it in {VARIABLE}, or {error.hint}"
+        raise errors.NoIdentityError(f"no identity for {environment} here, {error}", hint) from None
     try:
         if file.stat().st_mode & 0o077:
             raise errors.NoIdentityError(f"others may read {file}", f"chmod 600 {file}")
-        return Secret(file.read_text(encoding="utf-8"))
+        return _checked(file.read_text(encoding="utf-8"), str(file))
     except (OSError, UnicodeDecodeError):
         raise errors.NoIdentityError(
             f"no identity for {environment} here",
             f"put it at {file} (mode 600), or in {VARIABLE}; a recipient of the environment can add you",
         ) from None
+
+
+def _checked(text: str, place: str) -> Secret:
+    """Return an identity; NoIdentityError, which shows nothing of it, when the text is something else."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and all(map(_IDENTITY.fullmatch, lines)):
+        return Secret(text)
+    bare = text.strip()
+    what = next((what for what, fits in _MISTAKEN if fits(bare)), "is not an age identity")
+    raise errors.NoIdentityError(
+        f"what is in {place} {what}", "it must be the line AGE-SECRET-KEY-1… that age-keygen wrote, and no more"
+    )
 
 
 def make(repo: Repo, file: Path, *, post_quantum: bool = False) -> str:

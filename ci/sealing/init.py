@@ -10,7 +10,7 @@ from ci.ground import dotenv, errors, files, ports
 from ci.ground.environments import NAME, TEMPLATE
 from ci.ground.repo import Repo
 from ci.ground.schema import Key
-from ci.sealing import change, ciphertext, edit, identity, merge, own, recipients, unset
+from ci.sealing import change, ciphertext, edit, envelopes, identity, merge, own, recipients, unset
 from runtime import Secret
 
 Ask = Callable[[str, Key], str]  # environment and key in, the value out; empty to leave it for later
@@ -58,15 +58,15 @@ def own_values(repo: Repo, name: str) -> None:
 
     ConfigurationError names the secrets that only a person can give, each with the command that sets it.
     """
-    if not repo.sealed(name).exists() or any(key.generator(name) for key in _lacking(repo, name)):
+    if not repo.sealed(name).exists() or any(key.generator(name) for key in lacking(repo, name)):
         with change.alone(repo):
             own.ready(repo, name)
-            lacking = {key.name: key.generator(name) for key in _lacking(repo, name)}
-            values = {key: generate(template) for key, template in lacking.items() if template}
+            templates = {key.name: key.generator(name) for key in lacking(repo, name)}
+            values = {key: generate(template) for key, template in templates.items() if template}
             for key, value in values.items():
                 edit.check(repo, name, key, value)
             change.apply(repo, edit.changed(repo, name, values))
-    if missing := [key.name for key in _lacking(repo, name) if key.required]:
+    if missing := [key.name for key in lacking(repo, name) if key.required]:
         raise errors.ConfigurationError(
             f"{name} needs secrets that cannot be generated, nothing was deployed",
             "set each of them once, later deploys keep it",
@@ -85,6 +85,7 @@ def write(repo: Repo, keys: Mapping[str, str], sealed: Mapping[str, Mapping[str,
         files.replace(rules, before) if before is not None else rules.unlink()
         raise
     for name, text in texts.items():
+        envelopes.note(text.encode())
         files.replace(repo.sealed(name), text)
 
 
@@ -123,7 +124,7 @@ def given(text: str) -> tuple[dict[tuple[str, str], str], list[str]]:
     return values, problems
 
 
-def _lacking(repo: Repo, name: str) -> list[Key]:
+def lacking(repo: Repo, name: str) -> list[Key]:
     """Return the secrets that have no value yet; the names of those that have one are in clear."""
     path = repo.sealed(name)
     known = ciphertext.keys(path.read_bytes()) if path.exists() else []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ci.ground import errors
 from ci.ground.repo import Repo
-from ci.sealing import change, ciphertext, exposed, identity, proposal, recipients
+from ci.sealing import change, ciphertext, envelopes, exposed, identity, proposal, recipients
 from ci.sealing.exposed import Exposed
 from ci.sealing.recipients import Recipient
 from runtime import Secret
@@ -44,7 +44,10 @@ def overview(repo: Repo, environment: str = "") -> Overview:
 
 
 def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
-    """Let a recipient open an environment: rule and files, all or none; the values keep their ciphertext."""
+    """Let a recipient open an environment: rule and files, all or none.
+
+    The values keep their ciphertext, unless somebody else sealed the file.
+    """
     with change.alone(repo):
         rules = recipients.read(repo)
         group, recipient = recipients.of(repo, rules, environment), Recipient(key, name)
@@ -60,11 +63,20 @@ def add(repo: Repo, environment: str, key: str, name: str = "") -> Recipient:
             )
         own = opener(repo, environment, group)
         changes = {
-            path: ciphertext.synced(repo, environment, path.read_bytes(), rules, own)
+            path: _opened_for(repo, environment, path, rules, own)
             for path in proposal.sealed_files(repo, environment)
         }
         change.apply(repo, {**changes, recipients.path(repo): recipients.changed(repo, rules)})
     return listed or recipient
+
+
+def _opened_for(repo: Repo, environment: str, path: Path, rules: recipients.Rules, own: Secret) -> bytes:
+    """Return a file for the rule's recipients: with the data key that it has, if that was made here."""
+    data = path.read_bytes()
+    if path != repo.sealed(environment) or envelopes.ours(data):
+        return ciphertext.synced(repo, environment, data, rules, own)
+    values, _ = ciphertext.opened(repo, path.name, data, own)
+    return ciphertext.resealed(repo, environment, values, rules, own)
 
 
 def remove(repo: Repo, environment: str, key: str = "", name: str = "") -> tuple[Recipient, list[Exposed]]:

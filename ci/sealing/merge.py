@@ -1,32 +1,72 @@
-"""`python -m ci.sealing.merge BASE OURS THEIRS PATH`: git's merge driver for sealed files.
+"""Git's merge driver for sealed files; `python -m ci.sealing.merge` installs it in a clone.
 
 Values are merged in memory, and only ciphertext is written. Only the recipients that may open our side by the
 folder's .sops.yaml can open the result, for the author of the other side may have put a reader into the file.
+
+Git starts a driver in the work tree, where a branch that is checked out or merged has a ci/, and perhaps a .venv,
+of its own, while identities are at hand. So what it starts is a copy of this code, in git's folder.
 """
 
+import importlib.metadata
 import re
 import shlex
+import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from ci.ground import errors, files
+from ci.ground import errors, files, programs
 from ci.ground import repo as ground
 from ci.ground.git import Git
 from ci.ground.repo import Repo
-from ci.sealing import ciphertext, identity, recipients
+from ci.sealing import ciphertext, envelopes, identity, recipients
 from runtime import Secret
 
 DRIVER = "lockstep"
+_PACKAGES = ("cerberus", "pyyaml")
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ci.sealing.merge import main; main()"
 _SEALED = re.compile(r"secrets/([a-z][a-z0-9-]*)\.enc\.env")
 Values = Mapping[str, str]
 
 
 def install(repo: Repo) -> None:
-    """Configure git to merge sealed files here; does nothing outside a git checkout."""
-    words = f"{shlex.quote(sys.executable)} -m ci.sealing.merge %O %A %B %P"
-    for key, value in (("name", "sealed files, opened in memory"), ("driver", words)):
-        Git(repo.root, own=True).attempt("config", f"merge.{DRIVER}.{key}", value)
+    """Configure git to merge sealed files here, by a copy of this code; does nothing outside a git checkout."""
+    git = Git(repo.root, own=True)
+    asked = git.attempt("rev-parse", "--path-format=absolute", "--git-common-dir")
+    if asked.code:
+        return
+    folder = Path(asked.stdout.decode().rstrip("\n")) / DRIVER
+    part = Path(tempfile.mkdtemp(prefix=f"{DRIVER}-", dir=folder.parent))
+    try:
+        _copy(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    # Isolated, and not the Python of .venv: neither a variable nor the work tree adds a module.
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    words = shlex.join([python, "-I", "-B", "-c", _START, str(folder)])
+    for key, value in (("name", "sealed files, opened in memory"), ("driver", f"{words} %O %A %B %P")):
+        git.attempt("config", f"merge.{DRIVER}.{key}", value)
+
+
+def _copy(folder: Path) -> None:
+    """Copy what the driver consists of: this code, the packages that it imports, and what programs should be."""
+    own = ground.here()
+    for name in ("ci", "runtime"):
+        shutil.copytree(own.root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in _PACKAGES:
+        for file in importlib.metadata.files(package) or ():
+            if not {"..", "__pycache__"}.intersection(file.parts):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), folder / file)
+    (folder / ".tools").mkdir()
+    (folder / ".tools/bin").symlink_to(own.tools)
+    record = programs.record_path(own.tools)
+    if record.exists():
+        shutil.copy(record, folder / ".tools")
 
 
 def merge(repo: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
@@ -38,24 +78,40 @@ def merge(repo: Repo, base: Path, ours: Path, theirs: Path, name: str) -> None:
     match = _SEALED.fullmatch(name)
     if match is None:
         raise errors.UsageError(f"{name} is no sealed file", "this is git's to call, as .gitattributes says")
-    environment, rules = match[1], recipients.read(repo)
-    ruled = recipients.of(repo, rules, environment)
-    own = identity.at_hand(repo, environment)
-    data = [path.read_bytes() for path in (base, ours, theirs)]
-    texts = [_values(repo, name, version, own) for version in data]
+    environment, data = match[1], [path.read_bytes() for path in (base, ours, theirs)]
+    with _unmerged(name):
+        rules = recipients.read(repo)
+        ruled = recipients.of(repo, rules, environment)
+        own = identity.at_hand(repo, environment)
+        texts = [_values(repo, name, version, own) for version in data]
     merged, conflicts = three_way(*texts)
     before, _, other = readers = [set(ciphertext.readers(version)) for version in data]
     rules[environment] = [recipient for recipient in ruled if recipient.key not in before - other]
-    same = all(keys == {recipient.key for recipient in ruled} for keys in readers) and not _rekeyed(
-        data[0], data[2], texts[0], texts[2]
+    same = (
+        envelopes.ours(data[1])
+        and all(keys == {recipient.key for recipient in ruled} for keys in readers)
+        and not _rekeyed(data[0], data[2], texts[0], texts[2])
     )
     if same:
         changes = {key: merged.get(key) for key in {**texts[1], **merged} if merged.get(key) != texts[1].get(key)}
         result = ciphertext.updated(repo, name, data[1], changes, own)
     else:
         result = ciphertext.resealed(repo, environment, merged, rules, own)
+    envelopes.note(result)
     files.replace(ours, result)
     _decide(environment, conflicts, sorted(other - before - {recipient.key for recipient in ruled}))
+
+
+@contextmanager
+def _unmerged(name: str) -> Iterator[None]:
+    """Say of a fault that the file is ours alone: it looks whole, and lacks what theirs changed."""
+    try:
+        yield
+    except errors.LockstepError as error:
+        left = f"{name} was not merged, it is our side alone and lacks what the other changed"
+        hint = f"{error.hint}; git merge --abort (or git rebase --abort), and merge again then"
+        error.args, error.hint = (f"{error}; {left}",), hint
+        raise
 
 
 def three_way(base: Values, ours: Values, theirs: Values) -> tuple[dict[str, str], list[str]]:
@@ -108,13 +164,16 @@ def _decide(environment: str, keys: list[str], new: list[str]) -> None:
 
 
 def main() -> None:
-    """Merge what git hands over; git takes any fault for a conflict."""
+    """Merge what git hands over, which takes any fault for a conflict; without it, install this as the driver."""
     from ci import cli  # noqa: PLC0415, an entry point
     from ci.cli import console  # noqa: PLC0415
 
-    base, ours, theirs, name = sys.argv[1:5]
     with cli.reported():
-        merge(ground.here(), Path(base), Path(ours), Path(theirs), name)
+        if not sys.argv[1:]:
+            install(ground.here())
+            return
+        base, ours, theirs, name = sys.argv[1:5]
+        merge(Repo(Path.cwd()), Path(base), Path(ours), Path(theirs), name)
         console.done("merged", f"{name}, in memory")
 
 

@@ -43,21 +43,24 @@ Rules = dict[str, list[Recipient]]  # by environment, in the file's order
 
 def path(repo: Repo) -> Path:
     """Return where the rules are."""
-    return repo.root / ".sops.yaml"
+    return repo.file(".sops.yaml")
 
 
-def read(repo: Repo) -> Rules:
-    """Return who may open what; ConfigurationError unless it is in the form that the sealing gate lets pass."""
+def read(repo: Repo, file: Path | None = None) -> Rules:
+    """Return who may open what, by the checkout's rules or those of a file.
+
+    ConfigurationError unless they are in the form that the sealing gate lets pass.
+    """
     try:
-        text = path(repo).read_text(encoding="utf-8")
+        text = (file or path(repo)).read_text(encoding="utf-8")
         document = documents.load(text)
         names = dict(_NAMED.findall(text))
-        listed = [_rule(rule) for rule in document["creation_rules"]]
+        listed = _listed(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError):
         raise errors.ConfigurationError(
             ".sops.yaml is not there, or not as inv init writes it", "nox -s secrets says what is wrong with it"
         ) from None
-    return {name: [Recipient(key, names.get(key, "")) for key in keys] for name, keys in listed}
+    return {name: [Recipient(key, names.get(key, "")) for key in keys] for name, keys in listed.items()}
 
 
 def of(repo: Repo, rules: Rules, environment: str) -> list[Recipient]:
@@ -117,20 +120,64 @@ def find(group: Sequence[Recipient], key: str, name: str) -> Recipient:
     return matches[0]
 
 
-def rules(recipients: Mapping[str, Sequence[Recipient]], header: str = HEADER) -> str:
+def rules(recipients: Mapping[str, Sequence[Recipient]]) -> str:
     """Return .sops.yaml for these recipients by environment."""
-    text = header
+    text = HEADER
     for environment, group in recipients.items():
         text += f"  - path_regex: ^{re.escape(f'secrets/{environment}.enc.env')}$\n    age:\n"
-        for recipient in group:
-            text += f"      - {recipient.key}{f'  # {recipient.name}' if recipient.name else ''}\n"
+        text += "".join(_line(" " * 6, recipient) for recipient in group)
     return text
 
 
 def changed(repo: Repo, recipients: Mapping[str, Sequence[Recipient]]) -> bytes:
-    """Return .sops.yaml for other recipients; the text above its rules stays."""
-    head, _, _ = path(repo).read_text(encoding="utf-8").partition("creation_rules:")
-    return rules(recipients, f"{head}creation_rules:\n").encode()
+    """Return .sops.yaml for other recipients; each line that is not of a recipient who changed stays as it is."""
+    text = path(repo).read_text(encoding="utf-8")
+    names, lines = dict(_NAMED.findall(text)), text.splitlines(keepends=True)
+    root = yaml.compose(text, Loader=documents.LOADER)
+    assert isinstance(root, yaml.MappingNode)  # noqa: S101, for mypy: as `read` found it
+    ((_, listed),) = root.value
+    current = _listed(documents.load(text))
+    # From the end, for the lines before an edit keep their numbers.
+    for (environment, keys), rule in reversed(list(zip(current.items(), listed.value, strict=True))):
+        parts, group = {key.value: value for key, value in rule.value}, recipients[environment]
+        if [(key, names.get(key, "")) for key in keys] != [(each.key, each.name) for each in group]:
+            _edit(lines, parts["age"], group, names)
+    return "".join(lines).encode()
+
+
+def _edit(lines: list[str], node: yaml.Node, group: Sequence[Recipient], names: Mapping[str, str]) -> None:
+    """Give one rule other recipients, in the lines of its list; a text with commas becomes a list."""
+    first, last = node.start_mark.line, max(node.end_mark.line - (node.end_mark.column == 0), node.start_mark.line)
+    if not isinstance(node, yaml.SequenceNode) or node.flow_style:
+        start = lines[first][: node.start_mark.column].rstrip()
+        indent = " " * (len(start) - len(start.lstrip()) + 2)
+        rest = lines[last][node.end_mark.column :].rstrip("\n") if node.end_mark.column else ""
+        lines[first : last + 1] = [f"{start}{rest}\n", *(_line(indent, each) for each in group)]
+        return
+    places = {item.value: item.start_mark.line for item in node.value}
+    indent = " " * (len(lines[first]) - len(lines[first].lstrip()))
+    end = max(places.values())
+    if not lines[end].endswith("\n"):
+        lines[end] += "\n"
+    lines[end + 1 : end + 1] = [_line(indent, each) for each in group if each.key not in places]
+    left = {each.key: each for each in group}
+    for key, place in sorted(places.items(), key=lambda pair: -pair[1]):
+        if key not in left:
+            del lines[place]
+        elif left[key].name != names.get(key, ""):
+            lines[place] = _line(indent, left[key])
+
+
+def _line(indent: str, recipient: Recipient) -> str:
+    return f"{indent}- {recipient.key}{f'  # {recipient.name}' if recipient.name else ''}\n"
+
+
+def _listed(document: Any) -> dict[str, list[str]]:
+    """Return the recipients by environment; ValueError for what sops would understand in another way."""
+    listed = [_rule(rule) for rule in document["creation_rules"]]
+    if document.keys() != {"creation_rules"} or len(dict(listed)) != len(listed):
+        raise ValueError  # the first rule wins
+    return dict(listed)
 
 
 def _rule(rule: Any) -> tuple[str, list[str]]:

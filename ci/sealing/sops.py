@@ -4,13 +4,20 @@ A sealed file is an env file, but in clear sops reads and writes JSON alone: in 
 break as a backslash and an n, and read a value that holds these two characters as another one.
 
 Its stderr can hold plaintext (exit codes 2 and 25), so it is never shown, whatever the code.
+
+A sealed file and its rules can be a stranger's, and both can make sops call an address or start a program that
+they name. So whatever sops is about to read is read here first, and refused unless it is for age alone.
 """
 
 import json
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from ci.ground import command, dotenv, errors
+import yaml
+
+from ci.ground import command, documents, dotenv, errors
 from ci.ground.repo import Repo
 from ci.ground.schema import KEY_NAME
 from runtime import Secret
@@ -21,11 +28,9 @@ OPEN = ("--input-type", "dotenv", "--output-type", "json")
 # cmd/sops/codes/codes.go of sops 3.13
 NO_FILE, NO_USABLE_IDENTITY, UNCHANGED = 100, 128, 200
 TAMPERED = (25, 51)
-
-
-def decrypt(path: Path) -> list[str]:
-    """Return the argv that prints a file's values as a JSON object."""
-    return ["decrypt", *OPEN, str(path)]
+_METADATA = re.compile(
+    r"sops_(?:age__list_(0|[1-9][0-9]{0,3})__map_(?:enc|recipient)|lastmodified|mac|version|unencrypted_suffix)"
+)
 
 
 def decrypt_stdin(name: str) -> list[str]:
@@ -63,9 +68,13 @@ def call(
 ) -> str:
     """Run sops and return its stdout.
 
-    It gets no other identity than this one: HOME leads nowhere, and nothing of SOPS_* is inherited. Raises
-    NotSealedError, WrongIdentityError, TamperedError, or ToolMissingError.
+    It gets no other identity than this one: HOME leads nowhere, and nothing of SOPS_* is inherited. Without `cwd`,
+    it is in a folder that has no .sops.yaml above it. Raises
+    NotSealedError, WrongIdentityError, TamperedError, ToolMissingError, or ConfigurationError for rules that name
+    more than recipients of age.
     """
+    cwd = cwd or Path("/")
+    _read_before(arguments, text, cwd)
     env = {"HOME": "/nonexistent", "SOPS_DISABLE_VERSION_CHECK": "1"}
     if identity is not None:
         env["SOPS_AGE_KEY"] = identity.reveal()
@@ -73,6 +82,49 @@ def call(
     if result.code not in (0, UNCHANGED):
         raise _fault(result.code, next((word for word in arguments if word.endswith(".env")), ""))
     return result.stdout.decode()
+
+
+def strange(data: bytes) -> bool:
+    """Whether a sealed file has metadata that `inv` never wrote, and that sops may follow somewhere else."""
+    lines = [line.partition("=") for line in data.decode(errors="replace").split("\n") if line.startswith("sops_")]
+    names = [name for name, _, _ in lines]
+    matches = [_METADATA.fullmatch(name) for name in names]
+    numbers = {int(match[1]) for match in matches if match and match[1]}
+    return (
+        not all(matches)
+        or len(names) > len(set(names))
+        or numbers != set(range(len(numbers)))  # sops makes a list as long as the largest says
+        or any(name == "sops_unencrypted_suffix" and value.strip() != "_unencrypted" for name, _, value in lines)
+    )
+
+
+def _read_before(arguments: Sequence[str], text: str, folder: Path) -> None:
+    """Read what sops is about to read: the rules, the file, or the text on stdin."""
+    sealed = {"stdin": text.encode()} if "decrypt" in arguments else {}
+    for option, word in pairwise(["", *arguments]):
+        if option == "--config":
+            _for_age_alone(folder / word)
+        elif option != "--filename-override" and word.endswith(".enc.env") and (folder / word).exists():
+            sealed[Path(word).name] = (folder / word).read_bytes()
+        elif option == "--filename-override" and "stdin" in sealed:
+            sealed[Path(word).name] = sealed.pop("stdin")
+    for name, data in sealed.items():
+        if strange(data):
+            hint = "nox -s secrets says which"
+            raise errors.TamperedError(f"{name} has metadata that does not belong there", hint)
+
+
+def _for_age_alone(path: Path) -> None:
+    try:
+        document = documents.load(path.read_bytes())
+        good = document.keys() == {"creation_rules"} and all(
+            rule.keys() == {"path_regex", "age"} for rule in document["creation_rules"]
+        )
+    except (OSError, yaml.YAMLError, AttributeError, TypeError):
+        good = False
+    if not good:
+        hint = "nox -s secrets says what is wrong with it"
+        raise errors.ConfigurationError(f"{path.name} names more than recipients of age, or cannot be read", hint)
 
 
 def values(text: str) -> tuple[dict[str, str], list[str]]:

@@ -20,6 +20,7 @@ from model import database, migrate
 from model.notification import Channel
 from tests import services
 
+PATH = "/v1/notifications"
 SMS: dict[str, Any] = {"channel": "sms", "to": "+14155550123", "body": "hello"}
 EMAIL: dict[str, Any] = {"channel": "email", "to": "anna@example.com", "subject": "news", "body": "hello"}
 

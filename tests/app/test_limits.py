@@ -8,13 +8,13 @@ import httpx
 import psycopg
 import pytest
 
-from app.limits import LOOK_SECONDS, Rate
+from app.destinations import Destinations
+from app.limits import LOOK_SECONDS, Rate, Recipients
 from app.problems import Problem
 from tests import services
-from tests.app.asked import SMS, Api, inside
+from tests.app.asked import EMAIL, PATH, SMS, Api, inside
 
 pytestmark = pytest.mark.server
-PATH = "/v1/notifications"
 
 
 def told(answer: httpx.Response) -> tuple[int, str, str]:
@@ -92,6 +92,137 @@ def test_a_stranger_uses_up_nobodys_rate(api: Api) -> None:
         status = one.get(PATH).status_code
 
     assert ([401] * 5, 200) == (strangers, status)
+
+
+# Recipients
+
+
+def test_a_recipient_that_gets_too_many(api: Api) -> None:
+    """It is told when there is room, nothing is kept, and other recipients are served."""
+    with inside(api.environ, RECIPIENT_PER_HOUR="2") as one:
+        answers = [one.post(PATH, json=SMS | {"body": f"{number}"}) for number in range(3)]
+        other = one.post(PATH, json=SMS | {"to": "+14155550124"})
+        mail = [one.post(PATH, json=EMAIL | {"to": to}).status_code for to in ("a@b.com", "A@b.com", "a@B.com")]
+
+    assert [202, 202] == [answer.status_code for answer in answers[:2]]
+    status, title, seconds = told(answers[2])
+    assert (429, "too many for this recipient") == (status, title)
+    assert 0 < int(seconds) <= 1800
+    assert (202, [202, 202, 429]) == (other.status_code, mail)
+    assert 5 == len(api.rows())
+
+
+def test_a_retry_takes_no_room(api: Api) -> None:
+    """What was accepted before is confirmed, and what is refused for another reason counts for nothing."""
+    with inside(api.environ, RECIPIENT_PER_HOUR="2") as one:
+        statuses = [one.post(PATH, json=SMS | {"idempotency_key": "a"}).status_code for _ in range(3)]
+        conflict = one.post(PATH, json=SMS | {"idempotency_key": "a", "body": "other"}).status_code
+        invalid = one.post(PATH, json=SMS | {"body": ""}).status_code
+        new = [one.post(PATH, json=SMS).status_code for _ in range(2)]
+        known = one.post(PATH, json=SMS | {"idempotency_key": "a"}).status_code
+
+    assert ([202] * 3, 409, 422, [202, 429], 202) == (statuses, conflict, invalid, new, known)
+
+
+def test_a_flood_upon_one_recipient(api: Api) -> None:
+    """However many come at once, no more than the limit are kept."""
+    with inside(api.environ, RECIPIENT_PER_HOUR="5") as one, ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: one.post(PATH, json=SMS).status_code, range(50)))
+
+    assert (5, 45) == (statuses.count(202), statuses.count(429))
+    assert 5 == len(api.rows())
+
+
+def test_what_is_not_kept_takes_no_room(api: Api) -> None:
+    """While the database is away nothing is accepted, and nothing used up."""
+    recipients = Recipients(1)
+    for _ in range(3):
+        recipients.take("a")
+        recipients.give_back("a")
+
+    recipients.take("a")
+
+    with pytest.raises(Problem):
+        recipients.take("a")
+
+
+def test_a_recipient_has_room_again_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four an hour are four at once, or one in each quarter of it; not more after a long silence."""
+    now = [0.0]
+    monkeypatch.setattr("app.limits.time.monotonic", lambda: now[0])
+    recipients = Recipients(4)
+
+    def taken() -> tuple[int, str]:
+        for count in range(10):
+            try:
+                recipients.take("a")
+            except Problem as refused:
+                return count, (refused.headers or {})["Retry-After"]
+        return 10, ""
+
+    counts = []
+    for moment in (0, 0, 899, 900, 2700, 100_000):
+        now[0] = moment
+        counts.append(taken())
+
+    assert [(4, "900"), (0, "900"), (0, "1"), (1, "900"), (2, "900"), (4, "900")] == counts
+
+
+def test_recipients_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: the one that was sent to longest ago goes first."""
+    monkeypatch.setattr("app.limits.MOST_RECIPIENTS", 2)
+    recipients = Recipients(1)
+    for recipient in ("a", "b", "c", "a"):
+        recipients.take(recipient)
+
+    with pytest.raises(Problem):
+        recipients.take("c")
+
+
+# Destinations
+
+
+NOT_THERE = "the number is not in one of SMS_COUNTRIES"
+COSTLY = "the number may cost more than a phone's"
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        ("+25292345678", NOT_THERE),
+        ("+882160000000", NOT_THERE),  # a satellite's
+        ("+979123456789", NOT_THERE),  # of no country, at a premium
+        ("+18765550123", NOT_THERE),  # Jamaica has the United States' code
+        ("+77011234567", NOT_THERE),
+        ("+10000000000", NOT_THERE),  # in no plan
+        ("+19005550199", COSTLY),
+        ("+491371234567", COSTLY),
+    ],
+)
+def test_a_number_that_sms_may_not_go_to(api: Api, number: str, what: str) -> None:
+    """Other countries, numbers of none, and those that cost their caller more are refused, and nothing is kept."""
+    answer = api.client.post(PATH, json=SMS | {"to": number})
+
+    assert (422, [{"where": "body.to", "what": what}]) == (answer.status_code, answer.json()["problems"])
+    assert number not in answer.text
+    assert [] == api.rows()
+
+
+def test_countries_are_what_the_key_says(api: Api) -> None:
+    """One more country in SMS_COUNTRIES is served, and e-mail goes anywhere."""
+    with inside(api.environ, SMS_COUNTRIES="JM,KZ") as one:
+        jamaica, kazakhstan, states = (
+            one.post(PATH, json=SMS | {"to": to}).status_code for to in ("+18765550123", "+77011234567", SMS["to"])
+        )
+        mail = one.post(PATH, json=EMAIL).status_code
+
+    assert (202, 202, 422, 202) == (jamaica, kazakhstan, states, mail)
+
+
+def test_a_country_that_does_not_exist() -> None:
+    """An api does not start with one: all its SMS there would be refused."""
+    with pytest.raises(ValueError, match="SMS_COUNTRIES names UK, which is not a country"):
+        Destinations("GB,UK")
 
 
 # Backlog

@@ -8,9 +8,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app import parsing
+from app.problems import Problem
 from app.requests import LARGEST_BODY
 from app.schemas import ADDRESS_LENGTH, EMAIL_LENGTH, SMS_LENGTH
-from tests.app.asked import EMAIL, SMS, Api
+from tests import services
+from tests.app.asked import EMAIL, PATH, SMS, Api
 
 pytestmark = pytest.mark.server
 
@@ -174,10 +177,12 @@ NO_JSON: list[tuple[bytes, str, int]] = [
     (json.dumps(SMS | {"body": MARK}).encode("utf-8-sig"), "application/json", 422),
     *[(f'{{"a": {word}}}'.encode(), "application/json", 422) for word in ("NaN", "Infinity", "-Infinity")],
     *[(b'{"a": ' + b"[" * depth + b"]" * depth + b"}", "application/json", 422) for depth in (100, 800)],
+    (b'{"a": ' + b"[" * 1_900 + b"]" * 1_900 + b"}", "application/json", 400),
     (b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", "application/json", 400),
     (b'{"a": ' * 5_000 + b"1" + b"}" * 5_000, "application/json", 400),
     (b'{"a": 1e999, "b": -0, "c": ' + b"9" * 4_000 + b"}", "application/json", 422),
-    (b'{"a": 0.' + b"9" * 10_000 + b"}", "application/json", 422),
+    (b'{"a": 0.' + b"9" * 4_000 + b"}", "application/json", 422),
+    (b'{"a": 0.' + b"9" * 10_000 + b"}", "application/json", 400),
     (b'{"\\ud800": 1, "channel": "sms"}', "application/json", 422),
     (b'{"\\u0000": 1, "channel": "sms"}', "application/json", 422),
     (b'{"channel": "sms\\u0000"}', "application/json", 422),
@@ -226,6 +231,55 @@ def test_a_name_that_stands_twice_is_refused(api: Api, content: str) -> None:
     assert (400, "application/problem+json") == (answer.status_code, answer.headers["Content-Type"])
     assert [{"where": "body", "what": "the body has a name twice"}] == answer.json()["problems"]
     assert [] == api.rows()
+
+
+def filled(before: bytes, part: bytes, after: bytes = b"") -> bytes:
+    """Return a body of all the bytes that it may have."""
+    return before + part * ((LARGEST_BODY - len(before) - len(after)) // len(part)) + after
+
+
+COSTLY = {
+    "numbers": filled(b"[", b"1,", b"1]"),
+    "names": filled(b"{", b'"a":1,', b'"b":1}'),
+    "other names": b"{" + b",".join(b'"k%d":1' % number for number in range(80_000)) + b"}",
+    "names with escapes": filled(b"{", b'"\\\\":1,', b'"b":1}'),
+    "empty strings": filled(b"[", b'"",', b'""]'),
+    "arrays": filled(b"[", b"[],", b"[]]"),
+    "objects": filled(b"[", b"{},", b"{}]"),
+    "depth": filled(b"", b"["),
+    "depth of objects": filled(b"", b'{"a":'),
+    "one number": filled(b"[", b"9", b"]"),
+    "a fraction": filled(b"[0.", b"9", b"]"),
+    "an exponent": filled(b"[1e", b"9", b"]"),
+    "blanks": filled(b"[", b" ", b"]"),
+    "words": filled(b"[", b"true,", b"true]"),
+    "after a notification": filled(json.dumps(SMS).encode()[:-1], b',"a":1', b"}"),
+    "within one": filled(json.dumps(SMS).encode()[:-1] + b',"a":[', b"1,", b"1]}"),
+    "behind a long text": filled(b'["' + b"x" * 500_000 + b'",', b"1,", b"1]"),
+    "behind quotes in a text": filled(b'["' + b'\\"' * 100_000 + b'",', b"1,", b"1]"),
+}
+
+
+@pytest.mark.parametrize("shape", COSTLY)
+def test_a_costly_shape_is_not_parsed(api: Api, monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
+    """One request holds up no other: much structure is refused in a few words, and nothing is made of it."""
+    answer = too_large(api, COSTLY[shape])
+
+    assert 400 == answer.status_code
+    assert [{"where": "body", "what": "the body has more parts than a notification"}] == answer.json()["problems"]
+    monkeypatch.setattr("app.parsing.json.loads", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(Problem):
+        parsing.loads(COSTLY[shape])
+
+
+@pytest.mark.parametrize("letter", ["x", "ж", "🔑", "\n", "\\", '"', "\u2028"])
+def test_the_longest_text_is_accepted_whatever_its_letters(api: Api, letter: str) -> None:
+    """What bounds a body's structure does not count its text."""
+    content = json.dumps(EMAIL | {"body": letter * EMAIL_LENGTH}, ensure_ascii=False, indent=4)
+    answer = too_large(api, content.encode())
+
+    assert 202 == answer.status_code
+    assert [(letter * EMAIL_LENGTH,)] == api.rows("body")
 
 
 def too_large(api: Api, content: Any) -> httpx.Response:
@@ -290,6 +344,66 @@ def test_many_at_once_with_the_same_key(api: Api) -> None:
         receipts = list(pool.map(lambda _: api.submit(idempotency_key=key), range(16)))
 
     assert 1 == len({receipt["id"] for receipt in receipts}) == len(api.rows()) == len(api.nudges())
+
+
+def by_another(api: Api, **fields: Any) -> httpx.Response:
+    """Submit with the second token."""
+    headers = {"Authorization": f"Bearer {api.tokens[1]}"}
+    return api.client.post("/v1/notifications", json=SMS | fields, headers=headers)
+
+
+@pytest.mark.parametrize("other", [{}, {"body": "other"}, EMAIL])
+def test_a_key_belongs_to_its_client(api: Api, other: dict[str, str]) -> None:
+    """Another token may use the same key: it learns nothing of the first one, and what it submits is sent."""
+    key = secrets.token_hex(8)
+    first = api.submit(idempotency_key=key)
+
+    second = by_another(api, **other, idempotency_key=key)
+    again = [api.submit(idempotency_key=key), by_another(api, **other, idempotency_key=key).json()]
+
+    assert 202 == second.status_code
+    assert first["id"] != second.json()["id"]
+    assert [first, second.json()] == again
+    assert 2 == len(api.rows()) == len(set(api.nudges()))
+
+
+def test_a_conflict_is_of_one_client(api: Api) -> None:
+    """A key with another content is a conflict for the client that used it, also when another has used it, too."""
+    key = secrets.token_hex(8)
+    api.submit(idempotency_key=key)
+    by_another(api, idempotency_key=key, body="other")
+
+    assert 409 == by_another(api, idempotency_key=key, body="third").status_code
+    assert 409 == api.client.post(PATH, json=SMS | {"idempotency_key": key, "body": "other"}).status_code
+    assert 2 == len(api.rows())
+
+
+def test_a_key_of_the_release_before(api: Api) -> None:
+    """It did not say whose a key is: the same content is the same notification, other content is another one."""
+    key = secrets.token_hex(8)
+    first = api.submit(idempotency_key=key)
+    services.execute(api.environ, "UPDATE notifications SET client_key = NULL")
+
+    assert first == api.submit(idempotency_key=key)
+    assert first["id"] != by_another(api, idempotency_key=key, body="other").json()["id"]
+    assert 2 == len(api.rows())
+
+
+def test_the_release_before_knows_a_key(api: Api) -> None:
+    """It looks for the key alone, and must find what this release accepted while both run."""
+    api.submit(idempotency_key="order-17")
+
+    assert [("order-17",)] == api.rows("idempotency_key")
+
+
+def test_a_forgotten_key_of_a_client_may_be_used_again(api: Api) -> None:
+    """Also when a worker of the release before, which does not know whose it is, emptied the row."""
+    first = api.submit(idempotency_key="k")
+    services.execute(
+        api.environ, "UPDATE notifications SET status = 'sent', recipient = '', body = '', idempotency_key = NULL"
+    )
+
+    assert first["id"] != api.submit(idempotency_key="k")["id"]
 
 
 def test_without_a_key_each_is_another(api: Api) -> None:

@@ -138,7 +138,8 @@ def test_the_core_is_silent() -> None:
 NAMES = frozenset({"local", "dev", "staging", "prod", *engines.ENGINES})
 NAMED = {  # where a name is meant as a word, and why
     "ci/delivery/engines/__init__.py": "the registry",
-    "ci/gates/parity/values.py": "how the names of environments are spelled in hosts",
+    "ci/ground/toolchain.py": "what Go calls the toolchain that is installed",
+    "ci/sealing/hosts.py": "how the names of environments are spelled in hosts",
 }
 
 

@@ -76,7 +76,7 @@ def lock_and_mirror() -> Iterator[tuple[str, Mirror]]:
 def newcomer(folder: Path, lock_and_mirror: tuple[str, Mirror]) -> Newcomer:
     lock, mirror = lock_and_mirror
     root, home = folder / "a checkout", folder / "home"
-    for name in ("ci/cli", "ci/ground", "runtime"):
+    for name in ("ci/cli", "ci/ground", "ci/sealing", "runtime"):
         shutil.copytree(checkouts.ROOT / name, root / name)
     shutil.copy(checkouts.ROOT / "run", root)
     (root / "ci/requirements.txt").write_text(lock)
@@ -214,6 +214,20 @@ def test_without_venv(fresh: Newcomer) -> None:
     _, told = fresh.run("true", code=10, PYTHON=str(python))
 
     assert f"error: {python} cannot make virtual environments\nhint: on Debian and Ubuntu" in told
+
+
+@pytest.mark.parametrize("path", [".venv/bin/python", ".tools/bin/tool", ".Tools", ".local/change.json"])
+def test_nothing_is_run_from_a_folder_that_git_tracks(fresh: Newcomer, path: str) -> None:
+    """A commit that brings programs is refused before any of them is started."""
+    (fresh.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (fresh.root / path).write_text("#!/bin/sh\necho stolen\n")
+    (fresh.root / path).chmod(0o755)
+    checkouts.git(fresh.root, "init", "-q")
+    checkouts.git(fresh.root, "add", "-f", path)
+
+    _, told = fresh.run("true", code=16)
+
+    assert told.startswith(f"error: git tracks {path}, in a folder that belongs to this machine alone\nhint: ")
 
 
 def test_usage(fresh: Newcomer) -> None:

@@ -1,7 +1,5 @@
 import re
 import secrets
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import sandboxes
+from tests import browsers, sandboxes
 from tests.sandboxes import Sandbox
 
 pytestmark = pytest.mark.browser
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = """
-    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=5000 --dump-dom
-""".split()  # noqa: SIM905, as a list it is twelve lines
 
 
 @pytest.fixture
@@ -33,19 +25,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[[str], str]:
     """Open a page in a real browser and return the page as it is after five (virtual) seconds."""
-    browser = next((name for name in BROWSERS if shutil.which(name)), None)
-    if browser is None:
-        pytest.fail(f"none of {', '.join(BROWSERS)} is on PATH: apt-get install chromium")
-
-    def open_(url: str) -> str:
-        argv = [browser, *QUIET, f"--user-data-dir={tmp_path / 'browser'}", url]
-        shown = subprocess.run(argv, capture_output=True, timeout=120, check=False)
-        complaints = [line for line in shown.stderr.decode().splitlines() if "CONSOLE" in line]
-
-        assert complaints == []
-        return shown.stdout.decode()
-
-    return open_
+    return lambda url: browsers.shown(url, tmp_path)[0]
 
 
 @contextmanager

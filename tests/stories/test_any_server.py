@@ -112,7 +112,7 @@ def initialised(root: Path, port: int) -> Repo:
     environments.write_text(environments.read_text().replace("PORT", str(port)))
     (root / "config/dev.env").write_text(f"GREETING=hello\nNODE_HOST={NODE}\n")
     (root / ".gitignore").write_text("/.local/\n/.tools\n/packages\n")
-    (root / ".tools").symlink_to(checkouts.ROOT / ".tools")
+    checkouts.tools(root)
     shutil.copytree(checkouts.ROOT / "runtime", root / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     checkouts.generated(root)
     init.init(Repo(root), f"t{secrets.token_hex(3)}", lambda *_: secrets.token_urlsafe())

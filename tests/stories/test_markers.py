@@ -5,6 +5,7 @@ Every secret is a canary, made for this run; so are its messages' bodies and rec
 
 import gzip
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -62,7 +63,7 @@ class Life:
         self.project, self.root, self.folder = project, project.clone.repo.root, folder
         self.dev = Environment(project.clone, "dev", project.url("dev"), project.sandbox.log)
         self.mark = f"planted for {project.name}"
-        self.phone = f"+4915{secrets.randbelow(10**9):09}"
+        self.phone = f"+49151{secrets.randbelow(10**8):08}"
         self.mail = f"canary-{secrets.token_hex(8)}@example.com"
         self.body = f'canary "%&= {secrets.token_urlsafe()}'
         self.canaries = {f"{PERSONAL}: phone": self.phone[1:], f"{PERSONAL}: mail": self.mail}
@@ -109,6 +110,8 @@ class Life:
         """Put what must be found into the code, packed, and into an object that no commit reaches."""
         (self.root / "app/planted.gz").write_bytes(gzip.compress(self.mark.encode()))
         (self.project.clone.temp / "planted").write_text(self.mark)
+        values = self.project.read("config/dev.env")  # in which one phone gets all there is
+        self.project.write("config/dev.env", re.sub("(RECIPIENT_PER_HOUR=).*", r"\g<1>100000", values))
         unreachable = gzip.compress(f"{self.mark}, unreachable".encode())
         words = ["git", "hash-object", "-w", "--stdin"]
         subprocess.run(words, cwd=self.root, input=unreachable, check=True, capture_output=True)

@@ -47,7 +47,7 @@ SHOP = {
         r"""printf '%s\n' \
             "DJANGO_SECRET_KEY=$(new)" \
             "DATABASE_URL=postgres://shop:$(new)@db.qa.internal/shop" \
-            "REDIS_URL=rediss://:$(new)@redis.qa.internal:6379/0" \
+            "REDIS_URL=redis://:$(new)@redis.qa.internal:6379/0" \
             "STRIPE_SECRET_KEY=sk_test_$(new)" \
             "JWT_PRIVATE_KEY=\"$(openssl genpkey -algorithm ed25519 | awk '{ printf "%s\\n", $0 }')\"" |
             inv encrypt --env=qa""",
@@ -223,7 +223,7 @@ def clone_of_the_example(folder: Path) -> Iterator[Scene]:
 @contextmanager
 def clone_of_the_shop(folder: Path) -> Iterator[Scene]:
     """The shop's clone after `inv init`, with what local cannot generate."""
-    servers = [f"{kind}://shop:{secrets.token_urlsafe()}@db.internal" for kind in ("postgres", "rediss")]
+    servers = [f"{kind}://shop:{secrets.token_urlsafe()}@db.internal" for kind in ("postgres", "redis")]
     with shops.shop(folder, f"{servers[0]}:5432/shop", f"{servers[1]}:6379/0", engine=False) as made:
         made.team.inv("set", "--env=local", "--key=STRIPE_SECRET_KEY", text=f"sk_test_{secrets.token_hex(16)}\n")
         made.team.inv("set", "--env=local", "--key=JWT_PRIVATE_KEY", text=made.pem)

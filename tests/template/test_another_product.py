@@ -52,7 +52,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         environment.pop("processes", None)  # the ports of services that are gone
         (root / f"config/{name}.env").write_text("COLOUR=red\n")
     (root / "config/environments.yaml").write_text(yaml.safe_dump(environments, sort_keys=False))
-    (root / ".tools").symlink_to(checkouts.ROOT / ".tools")
+    checkouts.tools(root)
     generate.write(Repo(root))
     with checkouts.at_home(folder / "home"):
         init.init(Repo(root), "shop", lambda _name, _key: "")

@@ -27,7 +27,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = {name: checkouts.ROOT / name for name in (*names, "pyproject.toml") if not name.startswith(apart)}
     checkouts.copy(files, folder)
     (folder / "runtime/keys.py").write_text(generate.keys_module(schema.build(FOREIGN)))
-    (folder / ".tools").symlink_to(checkouts.ROOT / ".tools")
+    checkouts.tools(folder)
     checkouts.git(folder, "init", "-q")
     return folder
 

@@ -15,7 +15,7 @@ import pytest
 from docker.errors import NotFound
 
 from ci.delivery import image, release
-from ci.delivery.image import REVISION, Made, inspection, source
+from ci.delivery.image import REVISION, Made, inspection
 from ci.delivery.process import FOLDER
 from ci.ground import errors, git
 from ci.ground.repo import Repo
@@ -46,9 +46,10 @@ def made(repo: Repo) -> Made:
 
 
 @pytest.fixture
-def packages(repo: Repo, made: Made) -> Path:
-    """The folder of packages that the build made."""
-    return next((repo.state / source.PACKAGES).iterdir())
+def packages(repo: Repo, made: Made) -> Iterator[Path]:
+    """The folder of packages that a build puts into the image."""
+    with engines.packages(repo) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ FILES = ("Dockerfile", "README.md", "pyproject.toml", "requirements/services.txt
 WORDS = re.compile(r"sms|smtp|mail|notif|twilio|phone", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("pattern", [*DOCUMENT["managed"], *DOCUMENT["generated"]])
+@pytest.mark.parametrize("pattern", [*DOCUMENT["managed"], *DOCUMENT["generated"], *DOCUMENT["team"]])
 def test_every_pattern_matches_a_file(pattern: str) -> None:
     """One that matches none is a slip, or of a file that is gone."""
     assert checkouts.tracked(pattern)
@@ -26,7 +26,7 @@ def test_all_of_lockstep_is_managed() -> None:
     """The delivery system, what it brings into an image, and the files at the top that start both."""
     wanted = {"run", "tasks.py", "noxfile.py", *checkouts.tracked("ci", "runtime", ".github/workflows")}
 
-    assert set(DOCUMENT["generated"]) == wanted - set(checkouts.managed())
+    assert {*DOCUMENT["generated"], *DOCUMENT["team"]} == wanted - set(checkouts.managed())
 
 
 def test_nothing_of_the_product_is_managed() -> None:

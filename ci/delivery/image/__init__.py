@@ -15,11 +15,11 @@ from docker.models.images import Image as Built
 from ci.delivery import docker
 from ci.delivery.image import commands, parts
 from ci.delivery.image.inspection import inspect
-from ci.delivery.image.source import PACKAGES, Context, Source
+from ci.delivery.image.source import Context, Source
 from ci.delivery.release import tag, version
 from ci.ground import errors, files, git
 from ci.ground.repo import Repo
-from ci.ground.services import MAIN
+from ci.ground.services import MAIN, PACKAGES
 
 OCI = "org.opencontainers.image"
 REVISION = f"{OCI}.revision"
@@ -152,16 +152,17 @@ def _of_the_team(engine: DockerClient, source: Source) -> Built:
         return _run(engine, source, source.context())
     machine = engine.version()["Arch"]
     if not (stage := source.stage(machine)):
-        return _run(engine, source, source.context(_packages(engine, source, machine)))
+        with source.packages(machine, _python(engine, source)) as packages:
+            return _run(engine, source, source.context(packages))
     name = f"{source.repo.environments.project}:{PACKAGES}-{stage}"
     if docker.image(engine, name) is None:
-        context = source.context(_packages(engine, source, machine))
-        _run(engine, source, context, target=PACKAGES, tag=name)
+        with source.packages(machine, _python(engine, source)) as packages:
+            _run(engine, source, source.context_of_stage(packages), target=PACKAGES, tag=name)
     return _run(engine, source, source.context(stage=name))
 
 
-def _packages(engine: DockerClient, source: Source, machine: str) -> Path:
-    """Return the folder of the image's packages, for the Python that the Dockerfile or its last base names."""
+def _python(engine: DockerClient, source: Source) -> str:
+    """Return the version of Python of an image, which the Dockerfile or its last base names."""
     if not (found := _PYTHON.search("\n".join(reversed(source.bases)))):
         ask = ("-c", "import sys; print('%d.%d' % sys.version_info[:2])")
         said = source.bases and commands.run(engine, source.bases[-1], "python3", *ask)
@@ -169,7 +170,7 @@ def _packages(engine: DockerClient, source: Source, machine: str) -> Path:
     if not found:
         hint = "build it on an image that has Python, such as python:3.11-slim-bookworm"
         raise errors.BuildError(f"the image {source.name} has packages, and its base has no Python", hint)
-    return source.packages(machine, found[1])
+    return found[1]
 
 
 def _run(engine: DockerClient, source: Source, context: Context, **options: Any) -> Built:

@@ -5,12 +5,12 @@ import io
 import os
 import posixpath
 import re
-import shutil
 import sys
 import tarfile
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,9 +21,8 @@ from ci.delivery.process import FOLDER
 from ci.ground import command, errors, git
 from ci.ground.git import Version
 from ci.ground.repo import Repo
-from ci.ground.services import MAIN
+from ci.ground.services import MAIN, PACKAGES
 
-PACKAGES = "packages"  # the folder of a context that the wheels are put into, and the stage that installs them
 RUNTIME = "runtime"
 SCHEMA = "config/schema.yaml"
 IGNORE = ".dockerignore"
@@ -90,33 +89,35 @@ class Source:
     def stage(self, machine: str) -> str:
         """Return a name for the result of the Dockerfile's stage `packages`: the same for the same lock file.
 
-        It is empty when there is no such stage, or when it takes more than the packages and their lock file.
+        It is empty when there is no such stage, when it is not the first, or when it takes more than the packages
+        and their lock file.
         """
         found, lock = _STAGE.search(self.dockerfile), self.declared.packages
-        if not found or not lock:
+        if not found or not lock or _FROM.search(self.dockerfile, 0, found.start()):
             return ""
         taken = " ".join(_COPY.findall(found[0].replace("\\\n", " "))).split()
         if not set(taken) <= {self._relative(lock), PACKAGES, f"{PACKAGES}/", f"{PACKAGES}*"}:
             return ""
-        parts = (self._text(lock), platform(machine), *self.bases, found[0])
+        parts = (self._text(lock), platform(machine), *self.bases, self.dockerfile[: found.end()])
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
-    def packages(self, machine: str, python: str) -> Path:
-        """Return the folder of the installed packages; it is made once for a lock file, an engine and a Python."""
-        lock, wheels = self._text(self.declared.packages).encode(), platform(machine)
-        key = hashlib.sha256(lock + wheels.encode() + python.encode()).hexdigest()[:16]
-        folder = self.repo.state / PACKAGES / key
-        if folder.exists():
-            return folder
-        self.repo.state.mkdir(mode=0o700, exist_ok=True)
-        folder.parent.mkdir(exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-        try:
-            _install(self.declared.packages, lock, part, wheels, python)
-            part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        return folder
+    @contextmanager
+    def packages(self, machine: str, python: str) -> Iterator[Path]:
+        """Give a folder of the packages that the lock file names, installed by hash for an engine and a Python."""
+        lock = self._text(self.declared.packages).encode()
+        with tempfile.TemporaryDirectory(prefix="lockstep-packages-") as folder:
+            _install(self.declared.packages, lock, Path(folder), platform(machine), python)
+            yield Path(folder)
+
+    def context_of_stage(self, packages: Path) -> Context:
+        """Return the context of the stage `packages` alone: what else the commit has is not in its result."""
+        lock = self._relative(self.declared.packages)
+        tar = Tar()
+        tar.add("Dockerfile", self.dockerfile.encode())
+        if lock:
+            tar.add(lock, self._text(self.declared.packages).encode())
+        tar.add_packages(packages)
+        return Context(tar.closed())
 
     def context(self, packages: Path | None = None, stage: str = "") -> Context:
         """Return the build's context: the same bytes for the same commit and packages.
@@ -135,8 +136,8 @@ class Source:
         tar.add(IGNORE, self._ignore_for(dockerfile))
         if dockerfile not in self.files:
             tar.add(dockerfile, replaced.encode())
-        for path in sorted(packages.rglob("*")) if packages else ():
-            tar.copy(path, f"{PACKAGES}/{path.relative_to(packages)}")  # type: ignore[arg-type]  # it is a Path here
+        if packages:
+            tar.add_packages(packages)
         return Context(tar.closed(), dockerfile)
 
     def last_layer(self, image: str, labels: Mapping[str, str]) -> Context:
@@ -144,6 +145,8 @@ class Source:
         versions = git.committed(self.repo.root, self.commit, RUNTIME)
         if f"{RUNTIME}/keys.py" not in (version.path for version in versions):
             raise self._missing(f"{RUNTIME}/keys.py")
+        for version in versions:
+            _regular(version)
         tar = Tar()
         words = " ".join(f"{name}={_quoted(value)}" for name, value in labels.items())
         tar.add("Dockerfile", f"FROM {image}\nCOPY {RUNTIME} {FOLDER}\nLABEL {words}\n".encode())
@@ -157,6 +160,9 @@ class Source:
             path = self._relative(version.path)
             if not path or self._ignored(path):
                 continue
+            if self.declared.packages and path.partition("/")[0] == PACKAGES:
+                hint = f"git mv it: `inv build` puts what {self.declared.packages} names there, by hash"
+                raise errors.BuildError(f"{version.path} would be taken for a package", hint)
             if version.mode == git.MODULE:
                 hint = f"its files are in another repository: copy them, or name {path} in {IGNORE}"
                 raise errors.BuildError(f"{version.path} is a submodule", hint)
@@ -193,14 +199,12 @@ class Source:
         return path.startswith(f"{RUNTIME}/") or bool(inside and not self._ignored(inside))
 
     def _text(self, path: str) -> str:
-        """Return what a file of the commit says; BuildError when it has none of this name."""
+        """Return what a file of the commit says; BuildError when it has none of this name, or a link."""
         name = posixpath.normpath(path)
         if name not in self._tree:
             raise self._missing(path)
-        content = self._read_one(self._tree[name]).decode()
-        if self._tree[name].mode == git.LINK:
-            return self._text(posixpath.join(posixpath.dirname(name), content))
-        return content
+        _regular(self._tree[name])
+        return self._read_one(self._tree[name]).decode()
 
     def _read_one(self, version: Version) -> bytes:
         return next(content for _, content in git.contents(self.repo.root, [version.blob]))
@@ -245,6 +249,11 @@ class Tar:
         else:
             self.add(name, path.read_bytes(), _EXECUTABLE if path.stat().st_mode & 0o100 else _REGULAR)
 
+    def add_packages(self, folder: Path) -> None:
+        """Add a folder of installed packages."""
+        for path in sorted(folder.rglob("*")):
+            self.copy(path, f"{PACKAGES}/{path.relative_to(folder)}")
+
     def closed(self) -> IO[bytes]:
         """Return the whole of it, to be read from its beginning."""
         self._archive.close()
@@ -262,6 +271,12 @@ def ignores(text: str) -> Callable[[str], bool]:
     lines = (line.strip() for line in text.splitlines() if not line.startswith("#"))
     matcher = PatternMatcher([line for line in lines if line])
     return lambda path: bool(matcher.matches(path))  # type: ignore[arg-type]  # the stub is wrong: it takes a str
+
+
+def _regular(version: Version) -> None:
+    """Raise BuildError for a link, or a submodule, where a file is needed."""
+    if version.mode in (git.LINK, git.MODULE):
+        raise errors.BuildError(f"{version.path} is a link", "commit the file itself there")
 
 
 def _quoted(value: str) -> str:
@@ -283,7 +298,10 @@ def _install(name: str, lock: bytes, folder: Path, wheels: str, python: str) -> 
     words = f"pip install --quiet --python-version {python} --python-platform {wheels} --link-mode copy".split()
     words += "--no-deps --require-hashes --only-binary :all: --requirement - --target".split()  # noqa: SIM905
     env = {name: os.environ[name] for name in _INDEX if name in os.environ}
-    result = command.attempt([sys.executable, "-m", "uv", *words, folder], input=lock, env=env, timeout=600)
+    argv = [sys.executable, "-P", "-m", "uv", *words, str(folder)]  # and no uv.py of the folder that we are in
+    result = command.attempt([*argv, "--offline"], input=lock, env=env, timeout=600)
+    if result.code:  # not all of it was fetched before
+        result = command.attempt(argv, input=lock, env=env, timeout=600)
     if result.code:
         raise errors.BuildError(
             "the packages of the image cannot be fetched",

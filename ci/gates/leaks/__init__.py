@@ -1,9 +1,10 @@
 """The leaks gate: the real gitleaks over everything that a repository or an image holds.
 
-All that is to be looked at becomes one text for one call of `gitleaks stdin` (scanner.py says why that is the
-only source). A whole history is every object of a mirror clone, reachable or not: each content once, where it is
-new, with lines around it and the name above a value that changed. `gitleaks git` leaves out merges and what an
-attribute calls binary, and with `-m` it reads every merge once more for each parent.
+Everything is read twice: by form, with an engine (scanner.py: gitleaks), and as names and values (parsed.py,
+lines.py). One judge (judge.py) decides about all that they find. A whole history is every object of a mirror
+clone, reachable or not: each content once, where it is new, with lines around it and the name above a value that
+changed. `gitleaks git` leaves out merges and what an attribute calls binary, and with `-m` it reads every merge
+once more for each parent.
 """
 
 import os
@@ -45,19 +46,23 @@ def check(repo: Repo, look: Look | None = None) -> Findings:
     return _findings(look, places, totals, commits, "the repository is broken: clone it again")
 
 
-def check_commits(repo: Repo, base: str) -> Findings:
-    """Look at what HEAD has and `base`, a revision, has not: commits, contents, messages and names."""
+def check_commits(repo: Repo, base: str | None) -> Findings:
+    """Look at what HEAD, or the commit, has and `base`, a revision, has not: contents, messages and names.
+
+    Without a base that is the whole history of it.
+    """
     git = opened(repo.root)
     ends = [
         git("rev-parse", "--verify", "--end-of-options", f"{end}^{{commit}}").decode().strip()
-        for end in ("HEAD", base)
+        for end in (repo.commit or "HEAD", *([] if base is None else [base]))
     ]
-    span = (ends[0], f"^{ends[1]}")
+    span = (ends[0], *(f"^{end}" for end in ends[1:]))
     commits = git("rev-list", "--topo-order", "--reverse", *span).decode().split()
     listed = git("rev-list", "--objects", "--no-object-names", *span).decode().split()
     places, look, feed = objects.places(git, commits), Look.of(repo), Feed()
-    branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
-    places.names.setdefault(branch, ends[0])
+    if not repo.commit:
+        branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
+        places.names.setdefault(branch, ends[0])
     totals = objects.look_at(git, look, listed, places, feed)
     return _findings(look, places, totals, commits, "fetch the base and try again")
 
@@ -79,9 +84,9 @@ def check_staged(repo: Repo) -> Findings:
         if entry.split(b" ")[1] != b"160000"
     }
     look, feed = Look.of(repo), Feed()
-    places = objects.Places()
-    look.names(feed, staged)
     paths = {blob: path for path, blob in staged.items()}
+    places = objects.Places({blob: (0, "", path) for blob, path in paths.items()})
+    look.names(feed, staged)
     if staged:
         objects.look_at(git, look, paths, places, feed)
     looked = {"files in the index": len(entries), **({"bytes": look.size} if staged else {})}
@@ -92,5 +97,6 @@ def _findings(look: Look, places: objects.Places, totals: objects.Seen, commits:
     """Return the findings of a history; GateError with the hint unless each of its commits was read."""
     if missing := set(commits) - totals.commits:
         raise GateError(f"{len(missing)} of {len(commits)} commits were not read", hint)
-    looked = {"commits": len(commits), "blobs": totals.blobs, "bytes": look.size}
+    # A commit that only deletes has no content that is new; its message was read.
+    looked = {"commits": len(commits), **({"blobs": totals.blobs} if totals.blobs else {}), "bytes": look.size}
     return Findings(look.findings(places.place, places.order), looked)

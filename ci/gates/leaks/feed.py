@@ -1,27 +1,20 @@
-"""Everything that is to be looked at, as one text for `gitleaks stdin`, and what each of its lines is.
+"""Everything that is to be looked at, as texts with the names and the line numbers that they have in their files.
 
-gitleaks reads a stream in pieces of up to 100 kB and ends a piece at a blank line, if one follows within 25 kB. So
-this text has a blank line at least every 16 kB, and where the content has none, the next segment repeats the end
-of the last: whatever is shorter than that is whole in one of the pieces.
+Of a later version of a file only the lines around a change are a text. What is packed or encoded is unpacked
+first.
 """
 
-import bisect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ci.gates.leaks import archives
+from ci.gates.leaks import archives, encodings
 
-SEGMENT = 16_000  # bytes between two blank lines
+SEGMENT = 90_000  # bytes of a text: gitleaks reads a file in pieces of 100 kB
 AROUND = 4  # lines before and after a change
 REPEATED = 4_000  # bytes of a segment that the next one repeats
 _PRINTABLE = re.compile(rb"[\t\x20-\x7e]{6,}")
-_MARKS = (b"\xff\xfe", b"\xfe\xff")  # what UTF-16 begins with
-_WIDE = (
-    ("utf-16-le", re.compile(rb"(?:[\t\n\r\x20-\x7e]\0){6,}")),
-    ("utf-16-be", re.compile(rb"(?:\0[\t\n\r\x20-\x7e]){6,}")),
-)
 
 
 @dataclass(frozen=True)
@@ -37,81 +30,106 @@ class Source:
         return "!".join((place, *self.inner))
 
 
+@dataclass(frozen=True)
+class Text:
+    """A text: whose it is, the number of its first line there, its file's name, and the file if it is a part.
+
+    `at` is the line that all of it stands in, when it was encoded in that line.
+    """
+
+    source: Source
+    first: int
+    data: bytes
+    path: str
+    whole: bytes = b""
+    binary: bool = False
+    at: int = 0
+
+    def line(self, number: int) -> int:
+        """Return the line of the source that a line of the text, counted from 0, is."""
+        return self.at or self.first + number
+
+
 @dataclass
 class Feed:
-    """The text, and for each segment where it starts, whose it is and which line of that it starts with."""
+    """The texts that were added; `named` gives an object's file name, `skipped` leaves contents out."""
 
-    parts: list[bytes] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    origins: list[tuple[Source, int]] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
     unreadable: set[Source] = field(default_factory=set)
+    keys: set[Source] = field(default_factory=set)
     before: dict[Source, bytes] = field(default_factory=dict)
     size: int = 0
     opened: int = 0
     skipped: Callable[[Source, bytes], bool] | None = None
-    next_line: int = 1
+    named: Callable[[str], str] = str
 
     def add(self, source: Source, data: bytes) -> None:
-        """Add a content: archives are unpacked, UTF-16 is read as text, and of binaries what is printable."""
+        """Add a content: archives are unpacked, wide encodings read as text, of binaries what is printable is."""
         opener = archives.opener(data)
         if not opener and self.skipped and self.skipped(source, data):
             return
-        if data.startswith(archives.UNKNOWN) or (opener and len(source.inner) >= archives.DEPTH):
+        if archives.closed(data) or (opener and len(source.inner) >= archives.DEPTH):
             self.unreadable.add(source)
         elif opener:
             self._unpack(source, data, opener)
             return
-        if data.startswith(_MARKS):
-            self.text(source, data.decode("utf-16", errors="replace").encode())
-        elif b"\0" not in data:
+        if encodings.private_key(data):
+            self.keys.add(source)
+        wide = encodings.wide(data)
+        if wide is not None:
+            self.text(source, wide)
+        elif b"\0" not in data and not encodings.is_binary(data):
             self.text(source, data)
+            self._decoded(source, data)
         else:
             self._binary(source, data)
 
     def add_version(self, source: Source, old: bytes | None, new: bytes) -> None:
         """Add what is new in a content, and some lines around that; `old` was looked at before."""
-        special = archives.opener(new) or new.startswith((*archives.UNKNOWN, *_MARKS))
+        special = archives.opener(new) or archives.closed(new) or encodings.wide(new) is not None
         if old is None or special or b"\0" in new or b"\0" in old:
             self.add(source, new)
             return
         self.before[source] = b"\n%s\n" % old
         for line, piece in changes(old, new):
-            self.text(source, piece, line)
+            self.text(source, piece, line, whole=new)
+            self._decoded(source, piece, line)
 
-    def text(self, source: Source, data: bytes, first: int = 1) -> None:
+    def text(
+        self, source: Source, data: bytes, first: int = 1, *, whole: bytes = b"", binary: bool = False
+    ) -> None:
         """Add what is known to be text, which begins with a line of that number."""
         for line, piece in segments(data, first):
-            whole = piece + b"\n\n"  # ends a segment, and is not part of the content
-            self.parts.append(whole)
-            self.starts.append(self.next_line)
-            self.origins.append((source, line))
-            self.next_line += whole.count(b"\n")
-            self.size += len(whole)
+            part = whole or (data if len(piece) < len(data) else b"")
+            self._add(Text(source, line, piece, self._path(source), part, binary))
 
-    def at(self, line: int) -> tuple[Source, int]:
-        """Return whose a line of the text is, and which line of that it is."""
-        index = self._segment(line)
-        source, first = self.origins[index]
-        return source, first + line - self.starts[index]
+    def _add(self, text: Text) -> None:
+        self.texts.append(text)
+        self.size += len(text.data)
 
-    def lines(self, first: int, last: int) -> bytes:
-        """Return the lines of the text from one to another, both included, up to the end of their segment."""
-        index = self._segment(first)
-        start = self.starts[index]
-        return b"\n".join(self.parts[index].split(b"\n")[first - start : last - start + 1])
+    def _path(self, source: Source) -> str:
+        path = "/".join((self.named(source.id) if source.kind == "content" else source.kind, *source.inner))
+        return path.removesuffix("/unpacked").rpartition(".")[0] if path.endswith("/unpacked") else path
 
-    def _segment(self, line: int) -> int:
-        return max(bisect.bisect_right(self.starts, line) - 1, 0)
+    def _decoded(self, source: Source, data: bytes, first: int = 1) -> None:
+        """Add what is encoded within a text: as text at the same line, or unpacked."""
+        for number, content in encodings.decoded(data):
+            opener = archives.opener(content)
+            if opener and len(source.inner) < archives.DEPTH:
+                self._unpack(source, content, opener, silent=True)
+            else:
+                for _, piece in segments(content):
+                    self._add(Text(source, first + number, piece, self._path(source) + ".txt", at=first + number))
 
     def _binary(self, source: Source, data: bytes) -> None:
-        mostly_text = data.count(b"\0") * 50 < len(data)
-        self.text(source, data if mostly_text else b"\n".join(_PRINTABLE.findall(data)))
-        for encoding, wide in _WIDE:
-            runs = [run.decode(encoding) for run in wide.findall(data)]
-            if runs:
-                self.text(source, "\n".join(runs).encode())
+        mostly_text = data.count(b"\0") * 50 < len(data) and not encodings.is_binary(data)
+        self.text(source, data if mostly_text else b"\n".join(_PRINTABLE.findall(data)), binary=True)
+        for content in encodings.runs(data):
+            self.text(source, content)
+        for content in archives.streams(data):
+            self.text(source, content)
 
-    def _unpack(self, source: Source, data: bytes, opener: archives.Opener) -> None:
+    def _unpack(self, source: Source, data: bytes, opener: archives.Opener, *, silent: bool = False) -> None:
         self.opened += 1
         try:
             for name, content in opener(data):
@@ -120,8 +138,9 @@ class Feed:
                     self.text(Source(source.id, source.inner, "name in it"), named)
                 self.add(inside, content)
         except archives.FAULTS:
-            self.unreadable.add(source)
-            self.text(source, b"\n".join(_PRINTABLE.findall(data)))
+            if not silent:
+                self.unreadable.add(source)
+            self.text(source, b"\n".join(_PRINTABLE.findall(data)), binary=True)
 
 
 def changes(old: bytes, new: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,26 +1,30 @@
-"""From hits to findings: judged, distinguished, each once, at a place that holds no secret itself."""
+"""From texts to findings: found, judged, each once, at a place that holds no secret itself."""
 
-import base64
 import hashlib
 import re
-import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci.gates.finding import Finding, Rule, finding
-from ci.gates.leaks import patterns, rules, scanner
-from ci.gates.leaks.feed import Feed, Source
-from ci.gates.leaks.placeholders import Judge
+from ci.gates.leaks import parsed, rules, values
+from ci.gates.leaks.feed import Feed, Source, Text
+from ci.gates.leaks.judge import Candidate, Judge, generic
+from ci.gates.leaks.lines import Lines
+from ci.gates.leaks.names import Kind, kind
+from ci.gates.leaks.scanner import Engine, Gitleaks, Hit
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
 
 HIDDEN = "***"
 OWN_LINES = Path(__file__).with_name("own.txt")  # own.py says what they are
 OWN = frozenset(map(bytes.fromhex, OWN_LINES.read_text(encoding="ascii").split()))
+KEY_FILES = re.compile(
+    r"(?i)\.(?:p12|pfx|jks|keystore|kdbx|agekey|ppk)$|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?$"
+)
 _RANK = {rule: rank for rank, rule in enumerate(rules.RULES)}
-_GENERIC = ("generic-api-key", "curl-auth-header", "curl-auth-user")  # of gitleaks; they give way to each of ours
+_NAME_BEFORE = re.compile(r"([A-Za-z_][\w.-]*)\W*$")
+_PUTTY = re.compile(rb"PuTTY-User-Key-File-\d[\s\S]{0,4000}?Private-Lines: *\d+\r?\n([A-Za-z0-9+/=]{16,})")
 
 
 @dataclass(frozen=True)
@@ -36,47 +40,47 @@ class Leak:
 
 
 class Look:
-    """One look of the gate: the program, what it looks for, and what it has found so far.
+    """One look of the gate: the engine, what it looks for, and what it has found so far.
 
-    `own` has the digests of lines that are no findings.
+    `own` has the digests of lines that are not findings.
     """
 
-    def __init__(self, program: Path, schema: Schema, own: Collection[bytes] = OWN) -> None:
+    def __init__(self, engine: Engine, schema: Schema, own: Collection[bytes] = OWN) -> None:
         keys = list(schema.keys.values())
-        self.program = program
-        self.patterns = patterns.every(keys)
-        self.schemes = patterns.schemes(keys)
+        self.engine = engine
         self.judge = Judge(keys)
+        self.lines = Lines(
+            self.judge.secret, {scheme for key in keys if key.secret for scheme in key.rules.get("url", ())}
+        )
         self.own = own
         self.leaks: list[Leak] = []
         self.size = 0
+        self._parsed: tuple[bytes, parsed.Parsed | None] | None = None
 
     @classmethod
     def of(cls, repo: Repo) -> "Look":
         """Return a look with a checkout's program and schema."""
-        return cls(repo.tool("gitleaks"), repo.schema)
+        return cls(Gitleaks(repo.tool("gitleaks")), repo.schema)
 
     def at(self, feed: Feed) -> None:
-        """Let gitleaks look at a feed, and keep what is not a placeholder."""
-        known = {pattern.id: pattern for pattern in self.patterns}
+        """Find what may be leaks in a feed, and keep what the judge does not dismiss."""
         self.size += feed.size
         leaks: dict[tuple[Source, int], set[Leak]] = {}
-        for hit in scanner.scan(self.program, self.patterns, feed):
-            for leak in self._judged(feed, hit, known.get(hit.rule)):
-                if leak.digest in self.own:
-                    continue
+        for leak in (*self._known(feed), *self._read(feed)):
+            if leak.digest not in self.own:
                 leaks.setdefault((leak.source, leak.line), set()).add(leak)
         for same in leaks.values():
             first = min(map(_rank, same))
             self.leaks += [leak for leak in same if _rank(leak) == first]
         self.leaks += [_whole(rules.UNREADABLE, source) for source in feed.unreadable]
+        self.leaks += [_whole(rules.KEY_FILE, source) for source in feed.keys]
 
     def names(self, feed: Feed, names: Iterable[str]) -> None:
         """Put file names into a feed; a key file is known by its name alone."""
         for name in names:
             source = Source(name, kind="name")
             feed.text(source, name.encode(errors="surrogateescape"))
-            if patterns.KEY_FILES.search(name):
+            if KEY_FILES.search(name):
                 self.leaks.append(_whole(rules.KEY_FILE, source))
 
     def findings(
@@ -90,65 +94,118 @@ class Look:
             first.setdefault((leak.rule, leak.key, where, leak.source.kind, leak.digest), leak)
         return [_finding(leak, _masked(place(leak.source), secret)) for leak in first.values()]
 
-    def _judged(self, feed: Feed, hit: scanner.Hit, pattern: patterns.Pattern | None) -> Iterable[Leak]:
-        source, line = feed.at(hit.first)
-        text = feed.lines(hit.first, hit.last)
-        if b"\n%s\n" % text in feed.before.get(source, b""):
-            return []  # the older version had it, and has the finding
-        if pattern is None:
-            return [Leak(source, line, rules.PROVIDER, hit.rule, _digest(text), "")]
-        for variant in (text, *_decoded(text)):
-            matches = list(pattern.matches(variant))
-            if matches:
-                break
-        else:  # decoded in a way that only gitleaks knows: it cannot be shown to be a placeholder
-            return [Leak(source, line, pattern.rule, "", _digest(text), "")]
-        return [
-            Leak(
-                source,
-                line + match.line,
-                rule,
-                match.name if rule is rules.SCHEMA_KEY else "",
-                _digest(text),
-                match.value,
-            )
-            for match in matches
-            for rule in [self._rule(pattern, match)]
-            if not self.judge.dismisses(match, rule)
-        ]
+    def _known(self, feed: Feed) -> Iterator[Leak]:
+        """Give what the engine knows, and the judge does not dismiss."""
+        hits = self.engine.scan(feed.texts) if feed.texts else []
+        for hit in hits:
+            text = feed.texts[hit.text]
+            if self._dismissed(hit):
+                continue
+            around = _between(text.data, hit.first, hit.last)
+            if b"\n%s\n" % around not in feed.before.get(text.source, b""):
+                # the older version had it otherwise, and has the finding
+                yield Leak(text.source, text.line(hit.first), rules.PROVIDER, hit.rule, _digest(around), "")
 
-    def _rule(self, pattern: patterns.Pattern, match: patterns.Match) -> Rule:
-        scheme = match.name.lower().partition(":")[0].partition("+")[0]
-        return rules.SCHEMA_URL if pattern.rule is rules.URL and scheme in self.schemes else pattern.rule
+    def _dismissed(self, hit: Hit) -> bool:
+        before = hit.match.partition(hit.secret)[0] if hit.secret else hit.match
+        name = _NAME_BEFORE.search(before)
+        return self.judge.dismisses_known(hit.rule, name[1] if name else "", hit.secret)
+
+    def _read(self, feed: Feed) -> Iterator[Leak]:
+        """Give what is read as names and values, and the judge does not dismiss."""
+        for text in feed.texts:
+            for candidate in self._candidates(text):
+                if candidate.line < 0 or self.judge.dismisses(candidate):
+                    continue
+                around = _between(text.data, candidate.line, candidate.last)
+                if b"\n%s\n" % around in feed.before.get(text.source, b""):
+                    continue
+                rule = candidate.rule
+                if rule is rules.ASSIGNMENT and text.path.endswith(".ipynb"):
+                    rule = rules.NOTEBOOK
+                key = candidate.name if rule is rules.SCHEMA_KEY else ""
+                yield Leak(text.source, text.line(candidate.line), rule, key, _digest(around), candidate.value)
+
+    def _candidates(self, text: Text) -> Iterator[Candidate]:
+        structure = self._structure(text)
+        skipped: Collection[int] = ()
+        if structure:
+            offset = text.first - 1
+            skipped = {line - offset for line in structure.lines} if text.whole else structure.lines
+            count = text.data.count(b"\n")
+            for candidate in structure.candidates:
+                moved = (
+                    replace(candidate, line=candidate.line - offset, last=candidate.last - offset)
+                    if text.whole
+                    else candidate
+                )
+                if 0 <= moved.line <= count:
+                    yield moved
+            for line, within in structure.texts:
+                for candidate in self.lines.candidates(
+                    within.encode(errors="replace"), "cell.py" if text.path.endswith(".ipynb") else "script.sh"
+                ):
+                    moved = replace(
+                        candidate,
+                        line=candidate.line + line - (offset if text.whole else 0),
+                        last=candidate.last + line - (offset if text.whole else 0),
+                    )
+                    if 0 <= moved.line <= count:
+                        yield moved
+        yield from self.lines.candidates(text.data, text.path, skipped)
+        if text.binary:
+            yield from self._strings(text)
+        if b"PuTTY-User-Key-File" in text.data:
+            for match in _PUTTY.finditer(text.data):
+                line = text.data.count(b"\n", 0, match.start(1))
+                yield Candidate(rules.ASSIGNMENT, "private_key", match[1].decode(), line, line)
+
+    def _structure(self, text: Text) -> parsed.Parsed | None:
+        """Return what a structured file holds, if anything in this text could be a leak."""
+        if text.at or text.source.kind != "content" or not self.lines.worth(text.data):
+            return None
+        file = text.whole or text.data
+        if self._parsed is None or self._parsed[0] is not file:
+            self._parsed = (file, parsed.parse(file, text.path, self.lines.bound))
+        return self._parsed[1]
+
+    def _strings(self, text: Text) -> Iterator[Candidate]:
+        """Give what is beside a name of a secret among the strings of a binary, or right behind it."""
+        strings = text.data.decode(errors="replace").split("\n")
+        for number, string in enumerate(strings):
+            for name in self.judge.secret:
+                if name not in string:
+                    continue
+                behind = string.partition(name)[2]
+                near = [behind, *strings[max(number - 3, 0) : number], *strings[number + 1 : number + 4]]
+                for value in near:
+                    word = value.strip().strip("\t ")
+                    if _random(word):
+                        yield Candidate(rules.SCHEMA_KEY, name, word, number, number)
 
     def _secret_names(self) -> dict[str, set[str]]:
-        values: dict[str, set[str]] = {}
+        names: dict[str, set[str]] = {}
         for leak in self.leaks:
             if leak.source.kind != "content" and leak.digest:
                 name = leak.source.inner[-1] if leak.source.inner else leak.source.id
-                values.setdefault(name, set()).add(leak.value)
-        return values
+                names.setdefault(name, set()).add(leak.value)
+        return names
+
+
+def _random(word: str) -> bool:
+    return values.random_looking(word) and kind(word) is Kind.NONE
 
 
 def _rank(leak: Leak) -> int:
-    return len(_RANK) if leak.key in _GENERIC else _RANK[leak.rule]
+    return len(_RANK) if generic(leak.key) else _RANK[leak.rule]
 
 
 def _whole(rule: Rule, source: Source) -> Leak:
     return Leak(source, 1, rule, "", b"", "")
 
 
-def _decoded(text: bytes) -> Iterator[bytes]:
-    """Give a text as gitleaks decodes it: percent, Unicode escapes, base64 and hex."""
-    yield urllib.parse.unquote_to_bytes(text)
-    yield re.sub(rb"\\?\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)).encode(errors="replace"), text)
-    for run in re.findall(rb"[A-Za-z0-9+/_-]{16,}", text):
-        with suppress(ValueError):
-            yield base64.b64decode(
-                run + b"=" * (-len(run) % 4), altchars=b"-_" if b"-" in run or b"_" in run else b"+/"
-            )
-        with suppress(ValueError):
-            yield bytes.fromhex(run.decode())
+def _between(data: bytes, first: int, last: int) -> bytes:
+    return b"\n".join(data.split(b"\n", last + 1)[first : last + 1])
 
 
 def _digest(text: bytes) -> bytes:
@@ -156,11 +213,11 @@ def _digest(text: bytes) -> bytes:
 
 
 def _masked(place: str, secret: Mapping[str, Iterable[str]]) -> str:
-    for name, values in secret.items():
+    for name, held in secret.items():
         if name in place:
-            known = all(value and value in name for value in values)
+            known = all(value and value in name for value in held)
             shown = name if known else HIDDEN
-            for value in sorted(values, key=len, reverse=True) if known else ():
+            for value in sorted(held, key=len, reverse=True) if known else ():
                 shown = shown.replace(value, HIDDEN)
             place = place.replace(name, shown)
     return place

@@ -27,6 +27,10 @@ class Places:
         _, commit, path = self.blobs.get(source.id, (0, source.id, f"({self.kinds.get(source.id)})"))
         return source.within(f"{commit[:SHORT]}:{path}")
 
+    def path(self, id_: str) -> str:
+        """Return under which path a blob is, or what kind of object it is."""
+        return self.blobs[id_][2] if id_ in self.blobs else f"({self.kinds.get(id_)})"
+
     def order(self, source: Source) -> int:
         """Return how early a source is in the history; what is in no commit is last."""
         return self.blobs.get(source.id, (1 << 60, "", ""))[0]
@@ -69,6 +73,7 @@ def look_at(git: Git, look: Look, ids: Iterable[str], places: Places, feed: Feed
     looked at itself, or is the base's.
     """
     totals, targets = Seen(), set(ids)
+    feed.named = places.path
     names = {part for path in places.names for part in path.split("/")}
     look.names(feed, places.names)
     for group in _groups(git, _in_order(targets, places)):
@@ -91,7 +96,7 @@ def look_at(git: Git, look: Look, ids: Iterable[str], places: Places, feed: Feed
                 feed.add(Source(name, kind="message"), message)
                 totals.commits |= {name} if kind == "commit" else set()
         look.at(feed)
-        feed = Feed()
+        feed = Feed(named=places.path)
     return totals
 
 

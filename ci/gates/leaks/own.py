@@ -16,6 +16,7 @@ from typing import Any
 from ci.gates import leaks
 from ci.gates.leaks import look
 from ci.gates.leaks.look import Look
+from ci.gates.leaks.scanner import Gitleaks
 from ci.ground import files, schema
 from ci.ground import repo as ground
 from ci.ground.git import Git
@@ -33,7 +34,7 @@ def lines(repo: Repo, *, history: bool = True) -> dict[bytes, str]:
         if history:  # what HEAD reaches, and nothing else that this clone happens to hold
             Git(repo.root)("clone", "-q", "--bare", "--single-branch", f"file://{repo.root}", folder)
         for names in ({"COLOUR"}, set(_names(repo))):
-            every = Look(repo.tool("gitleaks"), _schema(names), own=())
+            every = Look(Gitleaks(repo.tool("gitleaks")), _schema(names), own=())
             leaks.check_folder(repo, every)
             if history:
                 leaks.check(Repo(Path(folder)), every)

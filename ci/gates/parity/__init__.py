@@ -7,10 +7,11 @@ It needs neither a key nor the network nor git: it compares the files in the fol
 from collections.abc import Iterator, Mapping
 
 from ci.gates.finding import Finding, Findings, finding
-from ci.gates.parity import matrix, places, rules, sources, values
+from ci.gates.parity import examples, matrix, places, rules, sources, values
 from ci.gates.parity.matrix import Matrix
 from ci.gates.parity.rules import RULES
 from ci.ground.repo import Repo
+from ci.sealing import hosts
 from runtime import Secret
 
 __all__ = ["RULES", "check", "check_sealed"]
@@ -24,6 +25,7 @@ def check(repo: Repo) -> Findings:
     findings += [
         *matrix.look(table),
         *_plain(repo, table),
+        *examples.look(repo.schema, matrix.schema_lines(repo), repo.environments.in_git),
         *places.environments(repo, workflows),
         *places.elsewhere(repo, workflows | others),
         *places.stale(repo),
@@ -59,14 +61,11 @@ def _judged(repo: Repo, table: Matrix, name: str, entries: Mapping[str, str]) ->
     """Judge the values of one environment, all of them plain or all of them sealed."""
     environment = repo.environments.by_name[name]
     others = [other for other in repo.environments.by_name if other != name]
-    foreign = values.foreign(repo.schema, {other: file.values for other, file in table.plain.items()}, name)
+    foreign = hosts.foreign(repo.schema, {other: file.values for other, file in table.plain.items()}, name)
     for key, value in entries.items():
         if key not in repo.schema.keys:
             continue
-        rule = values.judged(repo.schema.keys[key], value)
-        if rule is None and environment.protected:
-            rule = values.pointing(environment, value, others, foreign)
-        if rule:
+        if rule := values.judged(environment, repo.schema.keys[key], value, others, foreign):
             place, line = table.at(name, key)
             hint = rules.SET if repo.schema.keys[key].secret else ""
             yield finding(rule[0], place, rule[1], line=line, key=key, hint=hint)

@@ -1,4 +1,4 @@
-"""`python -m ci.gates.parity [--format FORMAT] [PATH]`."""
+"""`python -m ci.gates.parity [--format FORMAT] [--base REV] [--head REV] [PATH]`."""
 
 from ci.cli import gate
 from ci.delivery import engines

@@ -6,6 +6,7 @@ known by its calls.
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ class Read:
     default: bool = False
     starts: bool = False
     sets: bool = False
+    renames: bool = False  # given another name, by which this module's reads are known, and not those of others
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,17 @@ class _Part:
     def wholes(self) -> Iterator[Read]:
         """Yield each use of the whole environment: what is read of it cannot be known."""
         for node in self.module.nodes:
-            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            if not isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
                 continue
-            how = self._mapping(node)
-            if not how and self.names.qualified(node) in libraries.FUNCTIONS:
-                how = self.names.qualified(node)
+            if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+                continue
+            how, full, renames = self._mapping(node), self.names.qualified(node), self._is_renamed(node)
+            if not how and full in (*libraries.FUNCTIONS, *libraries.EXPANDERS):
+                how = full
             if how and not self._taken_apart(node):
-                yield Read(self.module.place, node.lineno, "", how)
+                yield Read(self.module.place, node.lineno, "", how, renames=renames)
+            elif full in libraries.MODULES and self._is_handed_on(node):
+                yield Read(self.module.place, node.lineno, "", f"the module {full}", renames=renames)
 
     def declared(self) -> Iterator[Read]:
         """Yield what a reader is told when it is made, Env(DEBUG=(bool, False)), and what is read by a prefix."""
@@ -253,6 +259,8 @@ class _Part:
         )
         if how in libraries.FUNCTIONS or last(node.func) == "from_envvar":
             yield _Site(node, first, how if how in libraries.FUNCTIONS else "from_envvar", self._default(node, 0))
+        elif how in libraries.EXPANDERS:
+            yield _Site(node, first, how, names=_expanded)
         elif how in libraries.CONFIGS:
             name = argument_of(node, ("env",), 0) or ast.Constant(libraries.CONFIGS[how])
             yield _Site(node, name, how, self._default(node, 0))
@@ -348,11 +356,24 @@ class _Part:
                 return func is node
             case ast.Compare():
                 return node in above.comparators
-            case ast.Assign(targets=[ast.Name()]) | ast.AnnAssign(target=ast.Name()):
-                return True
             case ast.Subscript(value=value):
                 return value is node
         return False
+
+    def _is_renamed(self, node: ast.AST) -> bool:
+        above = self.module.parents.get(node)
+        return isinstance(above, ast.Assign | ast.AnnAssign | ast.NamedExpr) and above.value is node
+
+    def _is_handed_on(self, node: ast.expr) -> bool:
+        """Whether a module is used as a whole, so that its variables can be read where nobody sees it."""
+        if isinstance(node, ast.Name) and node.id not in self.names.imported:
+            return False
+        match self.module.parents.get(node):
+            case ast.Attribute() | ast.alias():
+                return False
+            case ast.Call(func=ast.Name(id="hasattr" | "getattr"), args=[first, name, *_]) if first is node:
+                return self.names.possible(name) is None  # what is known is read, or not of the environment
+        return True
 
     def _default(self, node: ast.Call, index: int) -> bool:
         """Whether a call has a text to take in place of the variable, beside the argument that names it."""
@@ -375,6 +396,11 @@ class _Part:
             case ast.JoinedStr(values=parts):
                 return _tells("".join(str(part.value) if isinstance(part, ast.Constant) else "" for part in parts))
         return any(map(_tells, self.names.possible(node) or ()))
+
+
+def _expanded(texts: frozenset[str]) -> frozenset[str]:
+    """Return the variables that texts name as $NAME or ${NAME}."""
+    return frozenset(name for text in texts for name in re.findall(r"\$\{?(\w+)", text))
 
 
 def _tells(text: str) -> bool:

@@ -29,6 +29,8 @@ PROMETHEUS_MULTIPROC_DIR RUST_LOG RUST_BACKTRACE
 """)
 MAPPINGS = ("os.environ", "os.environb", "posix.environ", "nt.environ", "environ.Env.ENVIRON")
 FUNCTIONS = ("os.getenv", "os.getenvb")
+EXPANDERS = ("os.path.expandvars",)  # functions that take a text with $NAME in it
+MODULES = ("os", "posix", "nt")
 GETTERS = ("get", "pop", "setdefault", "__getitem__", "__contains__")
 SETTERS = ("update", "clear", "__setitem__", "__delitem__")
 READERS = (  # classes whose objects read what they are called with

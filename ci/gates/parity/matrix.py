@@ -17,6 +17,7 @@ from ci.ground.schema import Key, Schema
 
 _SEALED = re.compile(rb"(?m)^(?!sops_)([A-Za-z_]\w*)=")  # one pass over the whole file, however long
 _MEANT = re.compile(r"[ \t\ufeff]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*[=:]")  # a key, however it is written
+_KEY = re.compile(r" +([A-Z][A-Z0-9_]*):")
 _COMMENT = re.compile(r"[ \t]#")  # python-dotenv ends a value here; a sealed value never passes through it
 
 
@@ -53,8 +54,10 @@ class Matrix:
 def read(repo: Repo, names: list[str]) -> tuple[Matrix, list[Finding]]:
     """Read the files of these environments, and what is wrong with their lines."""
     findings: list[Finding] = []
-    plain = {name: _plain(repo, name, findings) for name in names if repo.plain(name).exists()}
-    shared = [name for name in names if name in repo.environments.in_git and repo.sealed(name).exists()]
+    plain = {name: _plain(repo, name, findings) for name in names if repo.exists(f"config/{name}.env")}
+    shared = [
+        name for name in names if name in repo.environments.in_git and repo.exists(f"secrets/{name}.enc.env")
+    ]
     sealed = {name: _sealed(repo, name, findings) for name in shared}
     return Matrix(repo.schema, plain, sealed), findings
 
@@ -135,9 +138,16 @@ def _sealed(repo: Repo, name: str, findings: list[Finding]) -> File:
     return File(place, lines)
 
 
+def schema_lines(repo: Repo) -> dict[str, int]:
+    """Return the line of each key of the schema."""
+    rows = content(repo, "config/schema.yaml").decode(errors="replace").split("\n")
+    found = ((number, _KEY.match(row)) for number, row in enumerate(rows, start=1))
+    return {match[1]: number for number, match in reversed([*found]) if match}
+
+
 def content(repo: Repo, place: str) -> bytes:
     """Return a file's bytes; GateError when it cannot be read."""
     try:
-        return (repo.root / place).read_bytes()
+        return repo.read(place)
     except OSError:
         raise GateError(f"{place} cannot be read", "it must be a file that you may read") from None

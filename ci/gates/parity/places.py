@@ -15,7 +15,8 @@ from ci.ground.repo import Repo
 
 _TASK = re.compile(r"\binv(?:oke)?\b[^\n;&|]*?\s--(?:env|to)[= ]['\"]?([a-z][a-z0-9-]*)")
 _CHOSEN = re.compile(r"--(?:env|to)[= ]['\"]?\$")  # when it runs: any environment may be meant
-_OTHERS = frozenset({"github-pages", "pypi", "testpypi"})  # environments of GitHub that are places of publication
+# Environments of GitHub that nothing is deployed to: places of publication, and who approves what gates.yml found.
+_OTHERS = frozenset({"github-pages", "pypi", "testpypi", "code-owners"})
 _DOCKERFILE = re.compile(r"(?i)(?:.+\.)?(?:dockerfile|containerfile)(?:\..+)?")
 _COMPOSE = re.compile(r"(?i)(?:docker-)?(?:compose|stack)(?:[._-].+)?\.ya?ml")
 _COMMENT = re.compile(r"""(?m)^[ \t]*#.*$|[ \t]#[^"'\n]*$""")
@@ -26,21 +27,21 @@ def environments(repo: Repo, workflows: Mapping[str, str]) -> Iterator[Finding]:
     """Yield each environment that is in one place and not in another."""
     known, shared = list(repo.environments.by_name), repo.environments.in_git
     for name in known:
-        if not repo.plain(name).exists():
+        if not repo.exists(f"config/{name}.env"):
             yield _environment(f"config/{name}.env", name, "is not there")
-        if name in shared and not repo.sealed(name).exists():
+        if name in shared and not repo.exists(f"secrets/{name}.enc.env"):
             yield _environment(f"secrets/{name}.enc.env", name, "is not there")
     for folder, ending in (("config", ".env"), ("secrets", ".enc.env")):
-        for path in sorted((repo.root / folder).glob(f"*{ending}")):
-            name = path.name.removesuffix(ending) or path.name
-            if name not in (shared if folder == "secrets" else known):
-                yield _environment(f"{folder}/{path.name}", name, "is of no environment in environments.yaml")
+        for file in repo.names(folder):
+            name = file.removesuffix(ending) or file
+            if file.endswith(ending) and name not in (shared if folder == "secrets" else known):
+                yield _environment(f"{folder}/{file}", name, "is of no environment in environments.yaml")
     yield from _ruled(repo, shared)
     yield from _deployed(workflows, known, shared)
 
 
 def _ruled(repo: Repo, known: list[str]) -> Iterator[Finding]:
-    text = content(repo, ".sops.yaml").decode(errors="replace") if (repo.root / ".sops.yaml").exists() else ""
+    text = content(repo, ".sops.yaml").decode(errors="replace") if repo.exists(".sops.yaml") else ""
     ruled = re.findall(r"(?m)^[^#\n]*path_regex:.*?secrets/([a-z0-9\\-]+?)\\?\.enc", text)
     named = [name.replace("\\", "") for name in ruled]
     yield from (_environment(".sops.yaml", name, "has no rule") for name in known if name not in named)
@@ -118,15 +119,15 @@ def elsewhere(repo: Repo, texts: Mapping[str, str]) -> Iterator[Finding]:
 def stale(repo: Repo) -> Iterator[Finding]:
     """Yield each generated file that is not what the schema says now."""
     for place, make in generate.FILES.items():
-        path = repo.root / place
-        if not path.exists() or content(repo, place).decode(errors="replace") != make(repo.schema):
+        text = content(repo, place).decode(errors="replace") if repo.exists(place) else None
+        if text != make(repo.declared.schema):
             yield finding(rules.STALE, place, "is not what config/schema.yaml says")
 
 
 def files(repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
     """Return the workflows, and everything else that could set a key: Dockerfiles and compose files, by place."""
     workflows, others = {}, {}
-    for place in product.listed(repo.root):
+    for place in product.listed(repo):
         name = place.rpartition("/")[2]
         if _WORKFLOW.fullmatch(place):
             workflows[place] = content(repo, place).decode(errors="replace")

@@ -17,6 +17,7 @@ from ci.ground import git
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 
+_HERE = Path(__file__).resolve().parents[3]
 _SKIPPED = frozenset({".git", ".local", ".tools", ".nox", "node_modules", "__pycache__"})  # and each venv
 _LOCKSTEP = re.compile(r"(?:ci|runtime)/.*|run|tasks\.py|noxfile\.py")
 _ASIDE = re.compile(
@@ -67,10 +68,11 @@ def read(repo: Repo, commands: Iterable[Iterable[str]], settings: Sequence[str])
     Raises GateError for a file that cannot be read, for one of Python that does not parse, and for settings that
     do not exist.
     """
+    places = listed(repo)
     for place in settings:
-        if not (repo.root / place).is_file():
+        if place not in places:
             raise GateError(f"{place} does not exist", "correct the list under `settings` in config/schema.yaml")
-    places = [place for place in listed(repo.root) if not _LOCKSTEP.fullmatch(place)]
+    places = [place for place in places if not _LOCKSTEP.fullmatch(place) or _is_changed(repo, place)]
     aside = {place for place in places if _ASIDE.fullmatch(place)}
     sources: dict[str, str] = {}
     templates: dict[str, str] = {}
@@ -100,12 +102,36 @@ def parse(repo: Repo, place: str) -> Module:
         raise GateError(f"{place} is not Python", "fix its syntax: the gate must see what it reads") from None
 
 
-def listed(root: Path) -> list[str]:
-    """Return the places of a checkout's files: what git tracks or would take; without git, whatever is there."""
-    if (root / ".git").exists():
+def own(place: str) -> Module | None:
+    """Return Lockstep's own module of a place in runtime/, as the checkout has it that this code is from."""
+    path = _HERE / place
+    known = place.startswith("runtime/") and path.is_file()
+    return Module(place, ast.parse(path.read_bytes(), place)) if known else None
+
+
+def _is_changed(repo: Repo, place: str) -> bool:
+    """Whether a module in runtime/ is not the one that Lockstep brings, nor generated."""
+    if not place.startswith("runtime/") or not place.endswith(".py") or place == "runtime/keys.py":
+        return False
+    path = _HERE / place
+    return not path.is_file() or path.read_bytes() != content(repo, place)
+
+
+def listed(repo: Repo) -> list[str]:
+    """Return the places of the files: of a commit, or what git tracks or would take; without git, all of them.
+
+    A product can be a folder of a larger repository; one that such a repository ignores is looked at whole.
+    """
+    root = repo.root
+    if repo.commit:
+        links = (git.LINK, git.MODULE)
+        return sorted(place for place, version in repo.versions.items() if version.mode not in links)
+    if any((folder / ".git").exists() for folder in (root, *root.resolve().parents)):
         # Only files of the checkout say what is ignored, and what is tracked is listed in any case.
         rows = git.Git(root)("ls-files", "-coz", "--exclude-per-directory=.gitignore").split(b"\0")
-        return sorted({os.fsdecode(row) for row in rows if row and (root / os.fsdecode(row)).is_file()})
+        places = {os.fsdecode(row) for row in rows if row and (root / os.fsdecode(row)).is_file()}
+        if places:
+            return sorted(places)
     return sorted(_walk(root))
 
 

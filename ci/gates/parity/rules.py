@@ -80,6 +80,18 @@ LOCALHOST = Rule(
     "CACHE_HOST=127.0.0.1 in config/prod.env",
     "write the host that the service finds there",
 )
+CLEAR = Rule(
+    "parity/clear-text",
+    "a value of a protected environment that is not encrypted on its way, where the schema allows what is",
+    "http:// where https:// is allowed as well, sslmode=disable",
+    "write the encrypted one; in a network of your own, have it accepted in config/exceptions.yaml",
+)
+REAL = Rule(
+    "parity/real-example",
+    "an example or a template in the schema that may be a real secret",
+    "example: {random}; a template without a random part",
+    "write a word in its place, such as PASSWORD, or a field; replace it at its provider if it was real",
+)
 ENVIRON = Rule(
     "parity/environ-read",
     "an environment variable or env file that is read outside of the loader",
@@ -151,6 +163,8 @@ RULES: tuple[Rule, ...] = (
     DIFFERS,
     HOST,
     LOCALHOST,
+    CLEAR,
+    REAL,
     ENVIRON,
     UNKNOWN,
     COMPUTED,

@@ -2,27 +2,30 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ci.gates.finding import Finding, finding
-from ci.gates.parity import environ, product, rules
+from ci.gates.parity import environ, hidden, matrix, product, rules
 from ci.gates.parity.environ import Read
 from ci.gates.parity.libraries import GIVEN, LIBRARIES, is_one
-from ci.gates.parity.matrix import content
 from ci.gates.parity.product import Code, Module
-from ci.gates.parity.syntax import last
+from ci.gates.parity.syntax import Names, last
 from ci.ground import services
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
 from runtime.loader import near
 
 _READERS = frozenset(
-    {"dotenv", "environs", "environ", "decouple", "pydantic_settings", "dynaconf", "posix", "nt", "envparse"}
+    """
+    dotenv environs environ decouple pydantic_settings dynaconf posix nt envparse prettyconf goodconf everett
+    configargparse confz envyaml envier envclasses ecological typed_settings betterconf
+    """.split()  # noqa: SIM905, as a list it is twenty lines
 )
+_PARTS = frozenset({"starlette.config", "starlette.datastructures.Environ"})
 _OF_OS = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
-_FILE = re.compile(r"(?:\S*/)?[\w.-]*\.env(?:\.\w+)?|/proc/\S+/environ")
-_OF_PROCESS = "/proc/"
+_FILE = re.compile(r"(?:\S*/)?[\w.*?-]*\.env(?:\.\w+)?|/proc/\S+/environ")
 _CONFIGS = re.compile(r"_?(?:config|settings|cfg|conf)")
 
 
@@ -44,11 +47,17 @@ def look(repo: Repo) -> Reads:
     for read in environ.of(list(code.modules.values())):
         by_place[read.place].append(read)
         reads.keys |= _meant(read, schema)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    defined = {node.name for each in code.modules.values() for node in each.nodes if isinstance(node, functions)}
     for place, module in code.modules.items():
         if place in schema.settings:
-            reads.found += _declared(module, by_place[place], schema)
+            reads.found += _declared(module, by_place[place], schema, defined)
         else:
-            reads.found += _past(module, by_place[place], schema)
+            own = product.own(place)
+            known = Counter(one.message for one in _past(own, environ.of([own]), schema, ())) if own else Counter()
+            for one in _past(module, by_place[place], schema, defined):
+                known[one.message] -= 1
+                reads.found += [one] if known[one.message] < 0 else []
         readers = _readers(schema, place)
         for key, line, sure in _keys(module.nodes, schema):
             reads.keys.add(key)
@@ -57,12 +66,13 @@ def look(repo: Repo) -> Reads:
                 message = f"{' and '.join(readers)} reads it, and only {', '.join(listed)} get it"
                 reads.found.append(finding(rules.UNLISTED, place, message, key=key, line=line))
     reads.keys |= {schema.keys[name].source for name in reads.keys}
-    for name in schema.keys.keys() - reads.keys - _elsewhere(code, schema.keys.keys() - reads.keys):
-        if not is_one(name, LIBRARIES):
-            line = _line_of(repo, name)
-            reads.found.append(
-                finding(rules.UNREAD, "config/schema.yaml", "no code reads it", key=name, line=line)
-            )
+    unread = schema.keys.keys() - reads.keys - _elsewhere(code, schema.keys.keys() - reads.keys)
+    lines = matrix.schema_lines(repo)
+    reads.found += [
+        finding(rules.UNREAD, "config/schema.yaml", "no code reads it", key=name, line=lines.get(name, 1))
+        for name in unread
+        if not is_one(name, LIBRARIES)
+    ]
     return reads
 
 
@@ -87,11 +97,13 @@ def _readers(schema: Schema, place: str) -> tuple[str, ...]:
     return tuple(owners) if len(owners) == 1 else ()
 
 
-def _declared(module: Module, reads: Iterable[Read], schema: Schema) -> Iterator[Finding]:
+def _declared(
+    module: Module, reads: Iterable[Read], schema: Schema, defined: Collection[str]
+) -> Iterator[Finding]:
     """Yield what is wrong with the reads of a module that may read the environment by itself."""
     for read in reads:
         key = schema.keys.get(read.name)
-        if read.sets or read.starts:
+        if read.sets or read.starts or read.renames:
             continue
         if not read.name:
             message = f"reads {read.how} in a way that does not say what is read"
@@ -103,12 +115,12 @@ def _declared(module: Module, reads: Iterable[Read], schema: Schema) -> Iterator
         elif key is not None and key.secret and read.default:
             message = "has a default in clear, and is a secret"
             yield finding(rules.DEFAULT, module.place, message, key=read.name, line=read.line)
-    for line, text in _files(module):
-        if text.startswith(_OF_PROCESS):
-            yield finding(rules.COMPUTED, module.place, "reads the environment of a process whole", line=line)
+    for line, how in hidden.look(module, Names(module), defined):
+        message = f"reads {how} in a way that does not say what is read"
+        yield finding(rules.COMPUTED, module.place, message, line=line)
 
 
-def _past(module: Module, reads: list[Read], schema: Schema) -> Iterator[Finding]:
+def _past(module: Module, reads: list[Read], schema: Schema, defined: Collection[str]) -> Iterator[Finding]:
     """Yield what reads the environment, or an env file, in a module that may not."""
     for read in reads:
         if not is_one(read.name, GIVEN) and not _is_inherited(read.name, schema):
@@ -119,6 +131,8 @@ def _past(module: Module, reads: list[Read], schema: Schema) -> Iterator[Finding
         yield finding(rules.ENVIRON, module.place, f"reads {source}, past the loader", line=line)
     for line, _ in _files(module):
         yield finding(rules.ENVIRON, module.place, "reads an env file, past the loader", line=line)
+    for line, how in hidden.look(module, Names(module), defined):
+        yield finding(rules.ENVIRON, module.place, f"reads {how}, past the loader", line=line)
 
 
 def _imports(module: Module, *, used: bool) -> Iterator[tuple[int, str]]:
@@ -130,8 +144,10 @@ def _imports(module: Module, *, used: bool) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, f"os.{alias.name}") for alias in names if alias.name in read)
             case ast.ImportFrom(module="pydantic" | "pydantic.v1", names=names):
                 yield from ((node.lineno, "BaseSettings") for alias in names if alias.name == "BaseSettings")
-            case ast.ImportFrom(module=str(name), level=0) if _reader(name):
-                yield node.lineno, name
+            case ast.ImportFrom(module=str(name), names=names, level=0):
+                full = (name, *(f"{name}.{alias.name}" for alias in names))
+                yield from ((node.lineno, each) for each in full[:1] if _reader(each))
+                yield from ((node.lineno, each) for each in full[1:] if each in _PARTS)
             case ast.Import(names=names):
                 yield from ((node.lineno, alias.name) for alias in names if _reader(alias.name))
             case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]) if _reader(name):
@@ -206,10 +222,4 @@ def _is_config(node: ast.expr, loaded: set[str]) -> bool:
 
 
 def _reader(module: str) -> bool:
-    return module.partition(".")[0] in _READERS or module == "starlette.config"
-
-
-def _line_of(repo: Repo, key: str) -> int:
-    data = content(repo, "config/schema.yaml")
-    match = re.search(rf"(?m)^ +{key}:".encode(), data)
-    return data.count(b"\n", 0, match.start()) + 1 if match else 1
+    return module.partition(".")[0] in _READERS or module in _PARTS

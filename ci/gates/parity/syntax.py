@@ -6,7 +6,10 @@ from itertools import product
 
 from ci.gates.parity.product import Module
 
-_IMPORTERS = ("__import__", "import_module")
+_IMPORTERS = ("__import__", "import_module", "resolve_name", "locate", "import_string")
+_OS = ("os", "posix", "nt")
+_MODULES = (*_OS, "os.path", "sys", "sys.modules", "importlib", "builtins", "ctypes", "subprocess", "asyncio")
+ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 
 Texts = Mapping[str, frozenset[str] | None]  # what a name may be; None when that cannot be known
 
@@ -27,6 +30,9 @@ class Names:
                 case ast.ImportFrom(module=str(base), names=aliases):
                     self.stars |= {base for alias in aliases if alias.name == "*"}
                     self.imported |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in aliases}
+        for _ in range(2):  # another name of another name
+            for node in module.nodes:
+                self._alias(node)
         if "os" in self.stars:
             self.imported |= {name: f"os.{name}" for name in ("environ", "environb", "getenv", "getenvb")}
         for node in module.nodes:
@@ -36,16 +42,60 @@ class Names:
         """Return the name that an expression has where it is defined: os.environ; empty when it is not a name."""
         match node:
             case ast.Name(id=name):
-                return self.imported.get(name, name)
+                return _of_os(self.imported.get(name, name))
+            case ast.NamedExpr(value=value):
+                return self.qualified(value)
             case ast.Attribute(value=value, attr=attr):
-                start = self.qualified(value)
-                return f"{start}.{attr}" if start else ""
-            case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]) if last(func) in _IMPORTERS:
-                return name
-            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(attr)), *_]):
-                start = self.qualified(value)
-                return f"{start}.{attr}" if start else ""
+                return self._member(value, attr)
+            case ast.Call():
+                return self._called(node)
+            case ast.Subscript(value=owner, slice=name):
+                return self._entry(owner, self._text(name))
         return ""
+
+    def _called(self, node: ast.Call) -> str:
+        """Return the name of what a call finds by its name."""
+        match node:
+            case ast.Call(func=func, args=[name, *_]) if last(func) in _IMPORTERS:
+                return _of_os(self._text(name).replace(":", "."))
+            case ast.Call(func=ast.Name(id="getattr"), args=[value, name, *_]):
+                return self._member(value, self._text(name))
+            case ast.Call(func=ast.Attribute(value=value, attr="__getattribute__"), args=[name]):
+                return self._member(value, self._text(name))
+            case ast.Call(func=ast.Attribute(value=owner, attr="get" | "__getitem__"), args=[name, *_]):
+                return self._entry(owner, self._text(name))
+        return ""
+
+    def _member(self, value: ast.AST, attr: str) -> str:
+        start = self.qualified(value) if attr else ""
+        return _of_os(f"{start}.{attr}") if start else ""
+
+    def _entry(self, owner: ast.AST, name: str) -> str:
+        """Return what a module's dictionary, or that of all modules, has under a name."""
+        match owner:
+            case ast.Call(func=ast.Name(id="vars"), args=[value]) | ast.Attribute(value=value, attr="__dict__"):
+                return self._member(value, name)
+            case ast.Call(func=ast.Name(id="globals" | "locals" | "vars"), args=[]):
+                return _of_os(self.imported.get(name, name))
+        return _of_os(name) if name and self.qualified(owner) == "sys.modules" else ""
+
+    def _text(self, node: ast.AST) -> str:
+        texts = self.possible(node) or frozenset()
+        return min(texts) if len(texts) == 1 else ""
+
+    def _alias(self, node: ast.AST) -> None:
+        """Note another name of a module through which the environment can be reached."""
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                names = [name]
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                names = [name]
+            case _:
+                return
+        if (full := self.qualified(value)) in _MODULES:
+            self.imported |= dict.fromkeys(names, full)
 
     def possible(self, node: ast.AST | None, bound: Texts | None = None) -> frozenset[str] | None:
         """Return the texts that an expression may be, or None; `bound` are the texts of a function's arguments."""
@@ -98,6 +148,15 @@ class Names:
                 known = self.texts.get(node.id, frozenset())
                 unknown = node is not target or known is None or texts is None
                 self.texts[node.id] = None if unknown else (known or frozenset()) | (texts or frozenset())
+
+
+def _of_os(name: str) -> str:
+    """Return the name of what os has, by whatever module it was reached: shutil.os.environ is os.environ."""
+    parts = name.replace("posixpath.", "os.path.").replace("ntpath.", "os.path.").split(".")
+    for index in range(len(parts) - 1, -1, -1):
+        if parts[index] in _OS and (index == len(parts) - 1 or {parts[index + 1]} <= {*ENVIRONMENT, "path"}):
+            return ".".join(parts[index:])
+    return name
 
 
 def last(node: ast.AST | None) -> str:

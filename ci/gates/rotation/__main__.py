@@ -1,4 +1,4 @@
-"""`python -m ci.gates.rotation [--format FORMAT] [PATH]`."""
+"""`python -m ci.gates.rotation [--format FORMAT] [--base REV] [--head REV] [PATH]`."""
 
 from ci.cli import gate
 from ci.gates import rotation

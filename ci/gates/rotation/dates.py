@@ -67,19 +67,20 @@ class Dates:
 
 
 def read(repo: Repo, now: datetime) -> Dates:
-    """Date every sealed value of the working tree; what is not committed was changed now.
+    """Date every sealed value of the working tree, or of the commit; what is not committed was changed now.
 
     A product without secrets has sealed files that hold nothing but sops' metadata. Raises GateError when the
     history is not whole, a file is not a sealed one, or the record cannot be read.
     """
-    git.checkout(repo.root)
-    history, recorded = History(repo.root), _recorded(repo)
+    if not repo.commit:
+        git.checkout(repo.root)
+    history, recorded = History(repo.root, repo.commit or "HEAD"), _recorded(repo, now)
     here = Change(git.user(repo.root) or "-", now, "not committed")
     values: list[Dated] = []
-    files = {name: repo.sealed(name) for name in repo.environments.in_git}
-    files = {name: path for name, path in files.items() if path.exists()}
-    for name, path in files.items():
-        place, data = str(path.relative_to(repo.root)), path.read_bytes()
+    files = {name: f"secrets/{name}.enc.env" for name in repo.environments.in_git}
+    files = {name: place for name, place in files.items() if repo.exists(place)}
+    for name, place in files.items():
+        data = repo.read(place)
         pairs = {key: pair for pair, key in history.now(place, data, here).pairs.items() if key}
         if not pairs and not _EMPTY.fullmatch(data):
             raise GateError(f"{place} holds no sealed value, no age can be found", "nox -s secrets says why")
@@ -96,14 +97,14 @@ def read(repo: Repo, now: datetime) -> Dates:
 
 
 class History:
-    """Every version of every sealed file that HEAD's history has, and when each of its ciphertexts was new.
+    """Every version of every sealed file that a revision's history has, and when each ciphertext was new.
 
     `known` holds that change by key and ciphertext, `commits` the number of commits.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, revision: str = "HEAD") -> None:
         self.root, self.known = root, dict[tuple[str, Pair], Change]()
-        self._head = git.commit(root, "HEAD")
+        self._head = git.commit(root, revision)
         shas, _ = git.commits(root, None, self._head)
         self.commits = len(shas)
         steps = [
@@ -164,21 +165,25 @@ def _same_data_key(before: Sealed, after: Sealed) -> bool:
     return bool(shared or before.pairs.keys() & after.pairs.keys())
 
 
-def _recorded(repo: Repo) -> dict[tuple[str, str], list[Change]]:
-    """Return the rotations of the record by environment and key; a line that is not understood is a GateError."""
-    path = repo.record
+def _recorded(repo: Repo, now: datetime) -> dict[tuple[str, str], list[Change]]:
+    """Return the rotations of the record by environment and key.
+
+    GateError for a line that is not understood, and for a rotation of the future: its secret would never be due.
+    """
+    place = "config/rotations.jsonl"
+    damaged = GateError(f"{place} cannot be read", f"take the last good one back: git checkout -- {place}")
     changes: dict[tuple[str, str], list[Change]] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = repo.read(place).decode().splitlines() if repo.exists(place) else []
         for row in map(json.loads, lines):
             when = datetime.fromisoformat(row["when"]).astimezone(UTC)
             change = Change(str(row["who"]), when, "inv rotate")
             changes.setdefault((row["environment"], row["key"]), []).append(change)
     except (OSError, ValueError, KeyError, TypeError):
-        place = path.relative_to(repo.root)
-        raise GateError(
-            f"{place} cannot be read", f"take the last good one back: git checkout -- {place}"
-        ) from None
+        raise damaged from None
+    latest = now + timedelta(days=1)  # clocks differ
+    if any(change.when > latest for listed in changes.values() for change in listed):
+        raise damaged
     return changes
 
 

@@ -25,11 +25,13 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(repo: Repo) -> Findings:
-    """Look at what is tracked: at the files in the folder, and at the index where it differs.
+    """Look at what is tracked: at the files in the folder, and at the index where it differs; or at a commit.
 
     Raises GateError when the folder is not a git checkout, and ConfigurationError when the schema or the
     environments cannot be read.
     """
+    if repo.commit:
+        return _check_commit(repo)
     git.checkout(repo.root)
     index = git.tracked(repo.root)
     folder = _folder(repo.root, index)
@@ -48,10 +50,20 @@ def check_history(repo: Repo, base: str | None, head: str = "HEAD") -> Findings:
 
     Raises GateError for a shallow clone, a missing object, an unknown revision, or when no commit was found.
     """
-    git.checkout(repo.root)
+    if not repo.commit:
+        git.checkout(repo.root)
     names, keys = repo.environments.in_git, [key.name for key in repo.schema.secrets()]
     findings, commits = history.look(repo.root, base, head, names, keys)
     return Findings(map(_filled, findings), {"commits": commits})
+
+
+def _check_commit(repo: Repo) -> Findings:
+    versions = repo.versions.values()
+    blobs = dict(git.contents(repo.root, (version.blob for version in versions if _is_file(version))))
+    findings, looked = _judge(
+        repo, {version.path: Entry(version.mode, blobs.get(version.blob, b"")) for version in versions}
+    )
+    return Findings(map(_filled, findings), {**looked, "tracked files": len(versions)})
 
 
 def _filled(finding: Finding) -> Finding:
@@ -64,6 +76,7 @@ def _judge(repo: Repo, tree: Tree) -> tuple[list[Finding], dict[str, int]]:
     """Judge a whole tree; return the findings and how much of what was in it."""
     names = repo.environments.in_git
     findings = list(tracked.look(tree, names, [key.name for key in repo.schema.secrets()]))
+    findings += tracked.brought(tree, repo.schema.brought)
     files = [
         sealed.read(path, entry.data)
         for path, entry in sorted(tree.items())

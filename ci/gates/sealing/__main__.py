@@ -1,4 +1,4 @@
-"""`python -m ci.gates.sealing [--format FORMAT] [--base REV | --history BASE..HEAD] [PATH]`."""
+"""`python -m ci.gates.sealing [--format FORMAT] [--base REV | --history BASE..HEAD] [--head REV] [PATH]`."""
 
 from ci.cli import gate
 from ci.gates import sealing
@@ -9,18 +9,19 @@ from ci.ground.repo import Repo
 def main() -> None:
     """Read the arguments, look, and exit: 0 clean, 1 findings, 2 could not run."""
     parser = gate.parser("sealing")
-    span = parser.add_mutually_exclusive_group()
-    span.add_argument("--base", metavar="REV", help="look at every commit since this one, too")
-    span.add_argument(
-        "--history", metavar="[BASE..]HEAD", help="the same for another head; without BASE, all of it"
+    parser.add_argument(
+        "--history", metavar="[BASE..]HEAD", help="look at these commits by the rules of now; without BASE, all"
     )
     arguments = parser.parse_args()
+    if arguments.history is not None and arguments.base is not None:
+        parser.error("give --base or --history, not both")
 
     def check(repo: Repo) -> Findings:
         findings = sealing.check(repo)
         if arguments.base is None and arguments.history is None:
             return findings
-        base, _, head = (arguments.history or f"{arguments.base}..HEAD").rpartition("..")
+        head = repo.commit or "HEAD"
+        base, _, head = (arguments.history or f"{arguments.base}..{head}").rpartition("..")
         past = sealing.check_history(repo, base if base or arguments.base is not None else None, head)
         return findings | past
 

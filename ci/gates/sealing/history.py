@@ -64,17 +64,30 @@ def look(
 def _removed(versions: list[tuple[str, Sealed]], last: list[Sealed]) -> Iterator[Finding]:
     """Yield what a removed recipient can still open: at the end, and where a new value was sealed for them too."""
     readers: dict[tuple[bytes, bytes], set[str]] = defaultdict(set)  # of each ciphertext, so far
+    openers: dict[bytes, set[str]] = defaultdict(set)  # of the data key in each envelope
     for commit, file in versions:
         if not file.pairs.keys() <= readers.keys():
-            yield from _stale(file, readers, commit)
+            yield from _stale(file, readers, openers, commit)
+        recipients = {recipient for recipient, _ in file.recipients}
         for pair in file.pairs:
-            readers[pair] |= {recipient for recipient, _ in file.recipients}
+            readers[pair] |= recipients
+        for envelope in file.envelopes:
+            openers[envelope] |= recipients
     for file in last:
-        yield from _stale(file, readers, "")
+        yield from _stale(file, readers, openers, "")
 
 
-def _stale(file: Sealed, readers: Mapping[tuple[bytes, bytes], set[str]], commit: str) -> Iterator[Finding]:
+def _stale(
+    file: Sealed,
+    readers: Mapping[tuple[bytes, bytes], set[str]],
+    openers: Mapping[bytes, set[str]],
+    commit: str,
+) -> Iterator[Finding]:
     own = {recipient for recipient, _ in file.recipients}
+    for envelope, line in file.envelopes.items():
+        if removed := openers.get(envelope, set()) - own:
+            message = f"is the envelope of when {shown(min(removed))} had one, so the data key is the same"
+            yield finding(REMOVED, f"{commit}{file.place}", message, line=line)
     for pair, key in file.pairs.items():
         if removed := readers.get(pair, set()) - own:
             message = f"is as it was when {shown(min(removed))} could open it, so the data key is the same"

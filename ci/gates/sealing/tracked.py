@@ -53,11 +53,18 @@ CLEAR = Rule(
     ".env, prod.env outside of config/, a decrypted dump",
     _REMOVE,
 )
-RULES = (STRAY, LINK, STRANGER, SECOND, IDENTITY, DECRYPTED, BACKUP, MISPLACED, CLEAR)
+MACHINE = Rule(
+    "sealing/machine",
+    "a file where what was installed, made or compiled on one machine belongs, and is run without being read",
+    ".tools/bin/sops, .venv/bin/python, packages/yaml.py, ci/__pycache__/git.cpython-311.pyc",
+    "git rm --cached {file}, and find out who committed it",
+)
+RULES = (STRAY, LINK, STRANGER, SECOND, IDENTITY, DECRYPTED, BACKUP, MISPLACED, CLEAR, MACHINE)
 
 FOLDER = "secrets"
 SEALED = re.compile(rf"{FOLDER}/({NAME.pattern})\.enc\.env")
 PROPOSAL = re.compile(rf"{FOLDER}/proposals/({NAME.pattern})/({KEY_NAME.pattern})-[0-9a-f]{{8}}\.enc\.env")
+_MACHINE = re.compile(r"\.(?:venv|tools|local|nox)(?:/.*)?|(?:.*/)?__pycache__/.*|.*\.py[co]", re.DOTALL)
 _PLAIN = re.compile(rf"config/{NAME.pattern}\.env")
 _DECRYPTED = re.compile(r"(.*[.-])?(?:dec|decrypted|unsealed)\.(env|ya?ml|json|ini|toml|txt)")
 _TAIL = re.compile(r"(?:~|#|[._-](?:sw[a-px]|bak|backup|old|orig|rej|save|saved|tmp|temp|copy|\d+))+")
@@ -102,6 +109,14 @@ def look(tree: Tree, names: Collection[str], keys: Collection[str]) -> Iterator[
             yield clear
 
 
+def brought(tree: Tree, folders: Collection[str]) -> Iterator[Finding]:
+    """Yield what is in the folders that `inv build` puts packages into, which it fetches by hash."""
+    for path in tree:
+        parts = path.split("/")
+        if any("/".join(parts[:depth]) in folders for depth in range(1, len(parts) + 1)):
+            yield finding(MACHINE, path, "would be taken for a package that was fetched by hash")
+
+
 def sealed(path: str) -> re.Match[str] | None:
     """Return the match of a sealed file or a proposal, whose first group is the environment."""
     return SEALED.fullmatch(path) or PROPOSAL.fullmatch(path)
@@ -132,6 +147,11 @@ def _by_words(path: str, name: str) -> tuple[Rule, str] | None:
         (BACKUP, "is a temporary file of sops", _TEMPORARY.search(path)),
         (MISPLACED, "is named like a sealed file, which belongs in secrets/", ".enc." in name),
         (CLEAR, "is named like secrets in clear", not plain and _CLEAR.fullmatch(name)),
+        (
+            MACHINE,
+            "is run without being read, and is of one machine alone",
+            _MACHINE.fullmatch(path.casefold()),
+        ),
     )
     return next(((rule, message) for rule, message, fits in judgements if fits and path != ".sops.yaml"), None)
 

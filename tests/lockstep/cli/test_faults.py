@@ -27,12 +27,17 @@ def test_a_bug_shows_its_place_and_no_text(capsys: pytest.CaptureFixture[str]) -
     assert "a value" not in shown
 
 
-def test_a_bug_shows_itself_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LOCKSTEP_DEBUG=1 lets the traceback through."""
+def test_a_bug_shows_itself_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LOCKSTEP_DEBUG=1 shows the traceback, and the code stays the same."""
     monkeypatch.setenv("LOCKSTEP_DEBUG", "1")
 
-    with pytest.raises(ValueError, match="invalid literal"), cli.reported():
+    with pytest.raises(SystemExit) as caught, cli.reported():
         int("x")
+
+    assert 70 == caught.value.code
+    assert "ValueError: invalid literal" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_not_a_fault(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,7 @@ def test_a_tree_that_git_cannot_compare(project: Project) -> None:
     """No answer is not the answer that nothing differs."""
     (project.root / ".git/index").write_text("damaged")
 
-    with pytest.raises(errors.RefusedError, match="differs from its commit"):
+    with pytest.raises(errors.TrackedError, match="git cannot say"):
         project.deploy()
 
 

@@ -219,7 +219,7 @@ def test_nothing_but_a_dockerfile_is_needed(repo: Repo) -> None:
     """Without .dockerignore all of the commit is seen; without pyproject.toml there is no version."""
     (repo.root / ".dockerignore").unlink()
     (repo.root / "pyproject.toml").unlink()
-    (repo.root / ".tools").unlink()
+    shutil.rmtree(repo.root / ".tools")
     made = committed(repo, {}, "main", {"main": {}})
 
     assert {"config", "app", "ci"} <= {path.split("/")[0] for path in made.files}
@@ -280,6 +280,60 @@ def test_the_stage_of_packages_is_kept(repo: Repo, copies: str, kept: bool) -> N
         name, found = f"p:{made.stage('amd64')}", made.context(stage=f"p:{made.stage('amd64')}")
         assert HIDDEN == found.dockerfile
         assert f"FROM {name} AS packages\n\nFROM python:3.11\n" == read(found)[HIDDEN][1]
+
+
+def test_the_stage_of_packages_is_made_of_the_lock_file_alone(repo: Repo, tmp_path: Path) -> None:
+    """A file of the commit cannot get into an image that later commits are built on, whatever is ignored."""
+    text = "FROM python:3.11 AS packages\nCOPY requirements/services.txt packages* /opt/\n\nFROM python:3.11\n"
+    made = committed(repo, {"Dockerfile": text, ".dockerignore": "", "packages-too/sitecustomize.py": ""})
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/yaml.py").write_text("")
+
+    found = set(read(made.context_of_stage(tmp_path / "packages")))
+
+    assert {"Dockerfile", "requirements/services.txt", "packages/yaml.py"} == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ARG X=1\nFROM a AS packages\nRUN $X\nFROM a\n", "FROM a AS packages\nRUN true\nFROM a\n"],
+    ids=["an argument", "a step"],
+)
+def test_all_that_decides_about_a_stage_names_it(repo: Repo, text: str) -> None:
+    """A value that is given before the stage counts as much as its steps."""
+    before = committed(repo, {"Dockerfile": text}).stage("amd64")
+    after = committed(repo, {"Dockerfile": text.replace("1", "2").replace("true", "false")}).stage("amd64")
+
+    assert before
+    assert before != after
+
+
+def test_a_stage_on_another_stage_is_not_kept(repo: Repo) -> None:
+    """What the other one holds is of the commit."""
+    text = "FROM a AS base\nCOPY app /\n\nFROM base AS packages\nRUN true\n\nFROM a\n"
+
+    assert not committed(repo, {"Dockerfile": text}).stage("amd64")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "requirements/services.txt", "pyproject.toml", "runtime/entry.py"])
+def test_what_decides_about_an_image_is_no_link(repo: Repo, name: str) -> None:
+    """Neither to another file of the commit nor to itself."""
+    (repo.root / name).unlink()
+    (repo.root / name).symlink_to(Path(name).name)
+
+    def use() -> None:
+        made = committed(repo, {})
+        assert made.version
+        made.last_layer("sha256:12", {})
+
+    with pytest.raises(errors.BuildError, match=rf"^{name} is a link$"):
+        use()
+
+
+def test_a_commit_brings_no_package(repo: Repo) -> None:
+    """What it has where the packages are put would be taken for one that was fetched by hash."""
+    with pytest.raises(errors.BuildError, match=r"^packages/yaml\.py would be taken for a package$"):
+        committed(repo, {"packages/yaml.py": ""})
 
 
 def test_ignores_reads_comments_and_exceptions() -> None:

@@ -31,6 +31,7 @@ BOMBS = {
     "a program": "!!python/object/apply:os.system ['true']\n",
     "two documents": "a: 1\n---\nb: 2\n",
     "a control character": "a: \x01\n",
+    "a name twice": "a: {secret: true}\nb: 1\na: {secret: false}\n",
 }
 READ = {
     "config/schema.yaml": "schema",
@@ -48,6 +49,17 @@ def test_more_than_values_is_refused(name: str) -> None:
         documents.load(BOMBS[name])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [BOMBS["a name twice"], "a: [{b: 1, c: 2, b: 1}]\n", "'a': 1\n\"\\x61\": 2\n", "1: a\n0x1: b\n"],
+    ids=["beside", "inside", "written in two ways", "a number"],
+)
+def test_a_name_that_stands_twice_has_no_value(text: str) -> None:
+    """Neither of the two is taken, however each is written."""
+    with pytest.raises(yaml.YAMLError):
+        documents.load(text, aliases=True)
+
+
 @pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_another_encoding_is_refused(code: str) -> None:
     """git, sops and a person's editor read UTF-8, so that nothing else is looked at in their place."""
@@ -60,6 +72,11 @@ def test_values_are_read() -> None:
     text = "a: &unused [1, 'two', {b: true}]\nday: 2026-01-02\n"
 
     assert yaml.safe_load(text) == documents.load(text)
+
+
+def test_a_merge_is_a_key() -> None:
+    """It gives no name a second value."""
+    assert {"<<": {"a": 1}, "a": 2} == documents.load("<<: {a: 1}\na: 2\n")
 
 
 def test_aliases_are_read_where_they_are_wanted() -> None:
@@ -94,7 +111,9 @@ def _bounded() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 
 
-@pytest.mark.parametrize("name", ["billion laughs", "merged laughs", "itself", "brackets", "too many digits"])
+@pytest.mark.parametrize(
+    "name", ["billion laughs", "merged laughs", "itself", "brackets", "too many digits", "a name twice"]
+)
 @pytest.mark.parametrize("place", READ)
 def test_each_file_of_a_checkout_is_read_so(tmp_path: Path, place: str, name: str) -> None:
     """A bomb in any of them is a fault with a message and an exit code, within a gigabyte and ten seconds."""

@@ -38,9 +38,9 @@ def test_a_release_archive_is_unpacked(repo: Repo, mirror: Mirror, age: Age) -> 
     assert ["age"] == ensure(repo, [pin], mirror.environ())
 
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)
-    assert content["age/age"] == repo.tool("age").read_bytes()
-    assert content["age/age-keygen"] == repo.tool("age-keygen").read_bytes()
-    assert os.access(repo.tool("age"), os.X_OK)
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
+    assert content["age/age-keygen"] == (repo.tools / "age-keygen").read_bytes()
+    assert os.access(repo.tools / "age", os.X_OK)
 
 
 def test_an_installation_is_two_events(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -61,7 +61,7 @@ def test_a_release_file_can_be_the_program_itself(repo: Repo, mirror: Mirror) ->
 
     ensure(repo, [tool("sops.linux", data, ["sops"], name="sops")], mirror.environ())
 
-    assert data == repo.tool("sops").read_bytes()
+    assert data == (repo.tools / "sops").read_bytes()
 
 
 def test_what_is_installed_needs_no_network(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -81,7 +81,7 @@ def test_another_pin_is_installed_over_it(repo: Repo, mirror: Mirror, age: Age) 
     mirror.files["/tools/age.tar.gz"] = data
 
     assert ["age"] == ensure(repo, [tool("age.tar.gz", data, ["age/age"])], mirror.environ())
-    assert content["age/age"] == repo.tool("age").read_bytes()
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
 
 
 def test_a_wrong_sum_is_an_error(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -106,7 +106,7 @@ def test_a_wrong_sum_leaves_what_was_there(repo: Repo, mirror: Mirror, age: Age)
     with pytest.raises(errors.ToolMismatchError):
         ensure(repo, [newer], mirror.environ())
 
-    assert age[1]["age/age"] == repo.tool("age").read_bytes()
+    assert age[1]["age/age"] == (repo.tools / "age").read_bytes()
 
 
 def test_half_a_file_is_no_file(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -168,7 +168,7 @@ def test_every_source_is_told(repo: Repo, mirror: Mirror, age: Age) -> None:
     mirrors, release, go = caught.value.detail
     assert f"{mirror.address}/elsewhere: no file, Not Found" == mirrors
     assert release.startswith(f"{NOWHERE}: no file, ")
-    assert "go install: Go is not installed" == go
+    assert "go build: Go is not installed" == go
     assert toolchain.MIRROR in caught.value.hint
 
 
@@ -190,20 +190,20 @@ def test_a_changed_program_is_found_and_replaced(repo: Repo, mirror: Mirror, age
     pin, content = age
     ensure(repo, [pin], mirror.environ())
     toolchain.check(repo, [pin])
-    repo.tool("age").write_bytes(secrets.token_bytes(10))
+    (repo.tools / "age").write_bytes(secrets.token_bytes(10))
 
     with pytest.raises(errors.ToolMismatchError, match=r"not what was installed: age$"):
         toolchain.check(repo, [pin])
 
     assert ["age"] == ensure(repo, [pin], mirror.environ())
-    assert content["age/age"] == repo.tool("age").read_bytes()
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
 
 
 def test_a_missing_program_is_replaced(repo: Repo, mirror: Mirror, age: Age) -> None:
     """One that somebody removed comes back, and the check names it before."""
     pin, _ = age
     ensure(repo, [pin], mirror.environ())
-    repo.tool("age-keygen").unlink()
+    (repo.tools / "age-keygen").unlink()
 
     with pytest.raises(errors.ToolMismatchError, match=r"age-keygen$"):
         toolchain.check(repo, [pin])
@@ -215,7 +215,7 @@ def test_a_copy_is_as_good(repo: Repo, mirror: Mirror, age: Age) -> None:
     """Programs whose times have changed but not their content are left as they are."""
     pin, _ = age
     ensure(repo, [pin], mirror.environ())
-    os.utime(repo.tool("age"), (0, 0))
+    os.utime(repo.tools / "age", (0, 0))
 
     assert [] == ensure(repo, [pin], mirror.environ())
 
@@ -256,7 +256,7 @@ def test_two_at_once_take_turns(repo: Repo, mirror: Mirror, age: Age) -> None:
 
     assert [0, 0] == [process.returncode for process in both]
     assert ["/tools/age.tar.gz"] == mirror.asked
-    assert content["age/age"] == repo.tool("age").read_bytes()
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
 
 
 def test_one_that_is_killed_is_completed_by_the_next(repo: Repo, mirror: Mirror, age: Age) -> None:
@@ -272,5 +272,5 @@ def test_one_that_is_killed_is_completed_by_the_next(repo: Repo, mirror: Mirror,
 
     assert ["age"] == ensure(repo, [pin], mirror.environ())
 
-    assert content["age/age"] == repo.tool("age").read_bytes()
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
     assert {"bin", "installed.json", "lock"} == {path.name for path in repo.tools.parent.iterdir()}

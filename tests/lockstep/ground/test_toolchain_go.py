@@ -1,9 +1,10 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ci.ground import errors
+from ci.ground import errors, toolchain
 from ci.ground.repo import Repo
 from ci.ground.toolchain import Tool
 from tests.lockstep.ground.tools import Age, ensure, left
@@ -20,13 +21,13 @@ GO_SAYS = f"""\
 
 @pytest.fixture
 def go(tmp_path: Path, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Put a `go` on PATH that "installs" itself, runs a line of shell first, and says what the real one says."""
+    """Put a `go` on PATH that "builds" itself, runs a line of shell first, and says what the real one says."""
 
     def make(line: str = "", says: str = GO_SAYS) -> Path:
         program = tmp_path / "no-go" / "go"
         program.write_text(
-            f"#!/bin/sh\nset -eu\ncase $1 in\ninstall) {line or ':'}\n"
-            f'path=${{2%@v{VERSION}}}; /bin/cp "$0" "$GOBIN/${{path##*/}}" ;;\n'
+            f"#!/bin/sh\nset -eu\ncase $1 in\nenv) echo ${{GOPROXY-}} ;;\nbuild) {line or ':'}\n"
+            f'/bin/cp "$0" "$3" ;;\n'
             f"version) /bin/cat <<'E'\n{says}E\nesac\n"
         )
         program.chmod(0o755)
@@ -46,7 +47,7 @@ def test_a_release_file_comes_before_go(repo: Repo, mirror: Mirror, age: Age, go
         {},
     )
 
-    assert content["age/age"] == repo.tool("age").read_bytes()
+    assert content["age/age"] == (repo.tools / "age").read_bytes()
 
 
 def test_go_builds_what_cannot_be_reached(repo: Repo, age: Age, go: Callable[[], Path]) -> None:
@@ -55,7 +56,7 @@ def test_go_builds_what_cannot_be_reached(repo: Repo, age: Age, go: Callable[[],
 
     ensure(repo, [age[0]], {})
 
-    assert program.read_bytes() == repo.tool("age").read_bytes() == repo.tool("age-keygen").read_bytes()
+    assert program.read_bytes() == (repo.tools / "age").read_bytes() == (repo.tools / "age-keygen").read_bytes()
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)
 
 
@@ -86,18 +87,59 @@ def test_a_failed_build_is_told(repo: Repo, age: Age, go: Callable[[str], Path])
     with pytest.raises(errors.ToolMissingError) as caught:
         ensure(repo, [age[0]], {})
 
-    assert "go install: exit code 3, needs a newer Go" == caught.value.detail[-1]
+    assert "go build: exit code 3, needs a newer Go" == caught.value.detail[-1]
 
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent"])
-def test_go_builds_without_a_home(
+def test_go_builds_with_caches_of_its_own(
     repo: Repo, age: Age, go: Callable[[str], Path], home: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where HOME is no use, Go's caches are below .tools, and gone afterwards."""
+    """They are below .tools, and gone afterwards; a home is not needed."""
+    monkeypatch.setenv("GOMODCACHE", str(repo.root / "planted"))
     monkeypatch.delenv("HOME", raising=False)
     if home is not None:
         monkeypatch.setenv("HOME", home)
-    go(f"case $GOPATH$GOCACHE in {repo.tools.parent}/*) ;; *) exit 4 ;; esac")
+    go(
+        f"case $GOPATH$GOCACHE in {repo.tools.parent}/*{repo.tools.parent}/*) ;; *) exit 4 ;; esac\n"
+        f'[ -z "${{GOMODCACHE-}}" ] || exit 5'
+    )
 
     assert ["age"] == ensure(repo, [age[0]], {})
     assert ["bin/age", "bin/age-keygen", "installed.json"] == left(repo)
+
+
+def test_the_machine_says_where_modules_are_from_and_no_more(
+    repo: Repo, age: Age, go: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would keep Go from checking sums, or have it build other files, is not passed on to it."""
+    given = {"GOFLAGS": "-mod=mod", "GONOSUMDB": "*", "GONOSUMCHECK": "1", "GOPRIVATE": "*", "GOSUMDB": "off"}
+    given |= {
+        "GOINSECURE": "*",
+        "GOWORK": "/x",
+        "GOENV": "/x",
+        "GOTOOLCHAIN": "auto",
+        "GOPROXY": "https://go.example",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    go(f"/usr/bin/env >{tmp_path}/seen")
+
+    ensure(repo, [age[0]], {})
+
+    seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines() if line[:2] == "GO")
+    assert "https://go.example" == seen.pop("GOPROXY")
+    assert {"GOPATH", "GOCACHE", "GOENV", "GOFLAGS", "GOWORK", "GOTOOLCHAIN"} == seen.keys()
+    assert ("off", "off", "local") == (seen["GOENV"], seen["GOWORK"], seen["GOTOOLCHAIN"])
+    assert "-mod=readonly" in seen["GOFLAGS"].split()
+
+
+@pytest.mark.parametrize("pin", toolchain.pins(), ids=lambda pin: pin.name)
+def test_every_module_of_a_tool_has_a_sum(pin: Tool) -> None:
+    """go.mod needs the pinned version and replaces nothing; go.sum has the sum of each module that it names."""
+    text, sums = ((toolchain.MODULES / pin.name / name).read_text() for name in ("go.mod", "go.sum"))
+    needed = re.findall(r"(?m)^(?:require )?\t?(\S+) (v\S+)", text)
+
+    assert any(f"{path}/".startswith(f"{name}/") for path in pin.go for name, _ in needed)
+    assert all(f"v{pin.version}" in dict(needed).values() for _ in pin.go)
+    assert "replace" not in text
+    assert [] == [name for name, version in needed if f"{name} {version} h1:" not in sums]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -213,3 +214,170 @@ def test_the_words_for_a_bad_value(drawn: dict[str, Any], text: str, expected: s
     key = built(drawn).keys["KEY"]
 
     assert (expected, expected) == (key.problem(text), rules.problem(key.rules, text))
+
+
+# Each is read in another way by one of urllib, SQLAlchemy, libpq, redis-py and browsers than by the others.
+TWO_WAYS = [
+    "{scheme}u:a@{word}@h/x",
+    "{scheme}u:#{word}@h/x",
+    "{scheme}u:?{word}@h/x",
+    "{scheme}u:/{word}@h/x",
+    "{scheme}u#{word}@h/x",
+    "{scheme}h:80/{word}@other",
+    "{scheme}h?x=@{word}",
+    "{scheme}h#@{word}",
+    "{scheme}h\\@{word}/x",
+    "{scheme}u:{word}\\@h/x",
+    "{scheme}h/\\{word}",
+    "{scheme}u:%zz{word}@h/x",
+    "{scheme}u:5%@h/x",
+    "{scheme}u:%ff{word}@h/x",
+    "{scheme}u:%00{word}@h/x",
+    "{scheme}u:%0d%0a{word}@h/x",
+    "{scheme}u:%e2%80%8b{word}@h/x",
+    " {scheme}h/{word}",
+    "{scheme}h/{word} ",
+    "{scheme}h/\t{word}",
+    "{scheme}h/{word}\n",
+    "{scheme}h\u00a0/{word}",
+    "{scheme}h\u200b/{word}",
+    "{scheme}h\u3002{word}",
+    "{scheme}\uff28/{word}",
+    "{scheme}h%2e{word}/x",
+    "{scheme}h:/{word}",
+    "{scheme}h:0/{word}",
+    "{scheme}h:65536/{word}",
+    "{scheme}h:08/{word}",
+    "{scheme}h:+80/{word}",
+    "{scheme}h:\u0664/{word}",
+    "{scheme}h:80:90/{word}",
+    "{scheme}h:80,i:90/{word}",
+    "{scheme}h,i/{word}",
+    "{scheme}.h/{word}",
+    "{scheme}h..i/{word}",
+    "{scheme}[::1/{word}",
+    "{scheme}::1/{word}",
+    "{scheme}[::1]x/{word}",
+    "{scheme}[::1%eth0]/{word}",
+    "{scheme}[::g]/{word}",
+    "{scheme}[v1.x]/{word}",
+    "{scheme}u[:{word}@h/x",
+    "{scheme}/{word}",
+    "{scheme}:80/{word}",
+    "{scheme}u:p@/{word}",
+    "{scheme}u:{word}^@h/x",
+    "{scheme}u:{word}|@h/x",
+    '{scheme}u:{word}"@h/x',
+    "{scheme}u:{word}ü@h/x",
+    "{scheme}//h/{word}",
+]
+OF_A_DATABASE = [
+    "postgresql://h/x?host=i",
+    "postgresql://h/x?sslmode=require&hostaddr=1.2.3.4",
+    "postgresql://u:p@h/x?password=q",
+    "postgresql://h/x?%68ost=i",
+    "postgresql://h/x?HOST=i",
+    "redis://h/0?port=1",
+    "redis://h/0#1",
+    "postgresql://u:p@h/x#y",
+]
+ONE_WAY = [
+    "http://h",
+    "http://h/",
+    "http://h:8080/a/b;c?d=e&f=g#h",
+    "http://h/#/route@x",
+    "https://h.example./@user",
+    "https://h?host=i&port=2",
+    "http://u@h/x",
+    "postgresql://u:p@h/x@y",
+    "redis://:p:q@h:6379/0",
+    "postgresql://u:a%40b%2F%23%3F%25%C3%BC@h:5432/x?sslmode=verify-full&options=-c%20a%3Db",
+    "postgresql://u:!$&'()*+,;=~._-@h/x",
+    "http://[::1]:80/x",
+    "http://[::ffff:127.0.0.1]/x",
+    "http://127.1/x",
+    "http://a_b-c.d/x",
+]
+
+
+def url(text: str) -> tuple[str | None, str | None]:
+    """Return what the schema and a service say of a URL of any of these schemes."""
+    key = built({"type": "string", "url": ["http", "https", "postgresql", "redis"]}).keys["KEY"]
+    return key.problem(text), rules.problem(key.rules, text)
+
+
+@pytest.mark.parametrize("scheme", ["http://", "postgresql://", "redis://"])
+@pytest.mark.parametrize("shape", TWO_WAYS)
+def test_a_url_that_clients_read_in_two_ways_is_refused(scheme: str, shape: str) -> None:
+    """What the schema takes for the host or the password is what each client takes; what is wrong is not shown."""
+    word = secrets.token_hex(8)
+
+    said, by_service = url(shape.format(scheme=scheme, word=word))
+
+    assert said == by_service
+    assert said
+    assert word not in said
+    assert "does not start" not in said
+
+
+@pytest.mark.parametrize("text", OF_A_DATABASE)
+def test_a_database_is_named_once(text: str) -> None:
+    """Its clients take a host or a password from the query, and a # as a part of its name."""
+    assert url(text)[0]
+
+
+@pytest.mark.parametrize("text", ONE_WAY)
+def test_a_url_that_all_read_alike_is_good(text: str) -> None:
+    """Each part that RFC 3986 allows, written as it says."""
+    assert (None, None) == url(text)
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        *(
+            "\0",
+            "\x1b",
+            "\x7f",
+            "\x85",
+            "\xa0",
+            "\xad",
+            "\u034f",
+            "\u061c",
+            "\u115f",
+            "\u1680",
+            "\u180e",
+            "\u2003",
+        ),
+        *(
+            "\u200b",
+            "\u200c",
+            "\u200d",
+            "\u200e",
+            "\u202e",
+            "\u2028",
+            "\u2060",
+            "\u2066",
+            "\u206f",
+            "\u2800",
+            "\u3000",
+        ),
+        *("\u3164", "\ufe0f", "\ufe01", "\ufeff", "\uffa0", "\ufff9", "\U0001d173", "\U000e0041", "\U000e0100"),
+    ],
+)
+def test_a_character_that_nobody_sees_is_refused(character: str) -> None:
+    """At the beginning, inside and at the end, of a value of any length."""
+    key = built({"type": "string"}).keys["KEY"]
+    for text in (f"{character}ab", f"a{character}b", f"ab{character}", f"{'x' * 5000}\n{character}"):
+        assert ("holds a character that cannot be seen",) * 2 == (
+            key.problem(text),
+            rules.problem(key.rules, text),
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "a\tb\r\nc\n", "ü é 漢字 עברית", "\u26a0\ufe0f", "👩\u200d💻", "❤️\u200d🔥", "1\ufe0f⃣"[:1]]
+)
+def test_what_is_seen_is_taken(text: str) -> None:
+    """Lines, tabs, any script, and emoji with what joins them."""
+    assert rules.problem({"type": "string"}, text) is None

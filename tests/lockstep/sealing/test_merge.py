@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.ground.repo import Repo
-from ci.sealing import edit, identity, init, members, recipients, sops
+from ci.sealing import edit, identity, init, members, merge, recipients, sops
 from ci.sealing.merge import three_way
 from tests import checkouts
 from tests.lockstep.sealing.vaults import DEV, LINES, findings, opens, person, values, with_old_key
@@ -278,15 +278,81 @@ def test_a_file_that_both_sides_made(repo: Repo) -> None:
 def test_a_clone_learns_how_to_merge_by_init(repo: Repo, tmp_path: Path) -> None:
     """The command stands in the clone's own configuration, so init says no to the rest and still installs it."""
     checkouts.git(tmp_path, "clone", "-q", str(repo.root), "second")
-    (tmp_path / "second/.tools").symlink_to(checkouts.ROOT / ".tools")
+    checkouts.tools(tmp_path / "second")
     second = checkouts.Clone(Repo(tmp_path / "second"), tmp_path / "home", tmp_path)
 
     second.inv("init", code=26)
 
-    assert "-m ci.sealing.merge %O %A %B %P" in git(second.repo, "config", "merge.lockstep.driver")[1]
+    assert (
+        f" {tmp_path}/second/.git/lockstep %O %A %B %P\n" in git(second.repo, "config", "merge.lockstep.driver")[1]
+    )
     committed = (repo.root / ".gitattributes").read_text()
     assert "secrets/*.enc.env merge=lockstep\n" in committed
     assert str(checkouts.ROOT) not in committed
+
+
+def brings(repo: Repo, name: str, text: str) -> None:
+    (repo.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (repo.root / name).write_text(text)
+    checkouts.git(repo.root, "add", "-f", name)
+
+
+@pytest.mark.parametrize("how", ["merged", "checked out", "rebased"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ci/sealing/merge.py",
+        "ci/__init__.py",
+        "runtime/secret.py",
+        "yaml.py",
+        "sitecustomize.py",
+        ".venv/lib/python3.11/site-packages/sitecustomize.py",
+    ],
+)
+def test_a_branch_brings_no_code_of_the_driver(
+    repo: Repo, tmp_path: Path, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merging it, or main into it, runs none of its code, whatever modules it has; and the values are merged."""
+    mine, other = secrets.token_urlsafe(), secrets.token_urlsafe(24)
+    merge.install(repo)
+    monkeypatch.setenv("PYTHONPATH", str(repo.root))
+
+    def theirs() -> None:
+        put(repo, "API_TOKENS", other)()
+        brings(repo, name, f"open({str(tmp_path / 'stolen')!r}, 'w')\n")
+
+    branches(repo, put(repo, "SMTP_PASSWORD", mine), theirs)
+    if how != "merged":
+        git(repo, "checkout", "-q", "theirs")
+    words = {"merged": ["merge", "--no-edit", "theirs"], "checked out": ["merge", "--no-edit", "main"]}
+
+    code, told = git(repo, *words.get(how, ["rebase", "-q", "main"]))
+
+    assert code == 0, told
+    assert not (tmp_path / "stolen").exists()
+    assert (mine, other) == (values(repo)["SMTP_PASSWORD"], values(repo)["API_TOKENS"])
+
+
+def test_a_branch_brings_no_program_of_the_driver(repo: Repo, tmp_path: Path) -> None:
+    """A sops that a branch tracks, with a record of its own, is not what was installed when the driver was."""
+    merge.install(repo)
+    branches(repo, put(repo, "SMTP_PASSWORD"), put(repo, "API_TOKENS"))
+    link = repo.root / ".git/lockstep/.tools/bin"  # to this clone's own tools, as if they had been installed there
+    link.unlink()
+    link.symlink_to(repo.root / ".tools/bin")
+    git(repo, "checkout", "-q", "theirs")
+    shutil.rmtree(repo.root / ".tools")
+    brings(repo, ".tools/bin/sops", f"#!/bin/sh\ntouch {tmp_path}/stolen\nexit 1\n")
+    (repo.root / ".tools/bin/sops").chmod(0o755)
+    checkouts.recorded(repo.root / ".tools/bin")
+    checkouts.git(repo.root, "add", "-f", ".tools")
+    checkouts.git(repo.root, "commit", "-qm", "tools")
+
+    code, told = git(repo, "merge", "--no-edit", "main")
+
+    assert code
+    assert "not what was installed: sops" in told
+    assert not (tmp_path / "stolen").exists()
 
 
 SIDE = st.dictionaries(st.sampled_from("ABC"), st.sampled_from("xyz"))

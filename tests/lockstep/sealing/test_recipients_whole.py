@@ -157,7 +157,7 @@ from ci.ground.repo import Repo
 from ci.sealing import edit
 
 with cli.reported():
-    edit.put(Repo(Path(sys.argv[1])), "dev", "SMTP_PASSWORD", "x" * 20)
+    edit.put(Repo(Path(sys.argv[1])), "dev", "SMTP_PASSWORD", "ab" * 10)
 """
 
 

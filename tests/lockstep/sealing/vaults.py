@@ -104,4 +104,5 @@ def failing_sops(repo: Repo, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     )
     (folder / "sops").chmod(0o755)
     (folder / "calls").unlink(missing_ok=True)
+    checkouts.recorded(folder)
     monkeypatch.setattr(Repo, "tools", folder)

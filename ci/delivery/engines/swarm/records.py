@@ -6,7 +6,6 @@ release is the last one whose second config says `healthy`.
 """
 
 import base64
-import getpass
 import json
 import os
 import socket
@@ -21,7 +20,7 @@ from docker.errors import APIError
 from ci.delivery import release as releases
 from ci.delivery.engines.swarm.cluster import CONFLICT, Cluster, absent, label
 from ci.delivery.release import FAILED, HEALTHY, Release
-from ci.ground import errors
+from ci.ground import errors, machine
 
 SAME_START = 2.0  # seconds; the start of a process is calculated from the clock
 
@@ -108,7 +107,7 @@ def _take_over(cluster: Cluster) -> str:
 def _me() -> dict[str, Any]:
     process = psutil.Process()
     return {
-        "who": getpass.getuser(),
+        "who": machine.user(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "born": process.create_time(),

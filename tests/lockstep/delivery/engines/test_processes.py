@@ -129,7 +129,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     (root / "config/environments.yaml").write_text(yaml.safe_dump(document))
     (root / "config/local.env").write_text("")
     (root / ".gitignore").write_text("/.local/\n/.tools\n")
-    (root / ".tools").symlink_to(checkouts.ROOT / ".tools")
+    checkouts.tools(root)
     for name in checkouts.tracked("runtime"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes((checkouts.ROOT / name).read_bytes())

@@ -38,13 +38,17 @@ def dotenv() -> str:
 
 
 def output(
-    repo: Repo, *words: str, cwd: Path | None = None, environ: dict[str, str] | None = None
+    repo: Repo,
+    *words: str,
+    cwd: Path | None = None,
+    environ: dict[str, str] | None = None,
+    gate: Path = checkouts.ROOT,
 ) -> tuple[int, str]:
-    """Run the gate as a module and return its exit code and everything that it printed."""
+    """Run the gate as a module of a checkout and return its exit code and everything that it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "ci.gates.leaks", *words, *([] if cwd else [str(repo.root)])],
-        cwd=cwd or checkouts.ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(checkouts.ROOT), **(environ or {})},
+        cwd=cwd or gate,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(gate), **(environ or {})},
         capture_output=True,
         check=False,
     )

@@ -58,15 +58,15 @@ def broken_schema(repo: Repo, tmp_path: Path) -> Repo:
 
 
 def program(text: str) -> object:
-    """Return a change that puts a script in the place of gitleaks."""
+    """Return a change that puts a script in the place of gitleaks, as if it had been installed."""
 
     def change(repo: Repo, tmp_path: Path) -> Repo:
-        (repo.root / ".tools").unlink()
-        (repo.root / ".tools/bin").mkdir(parents=True)
+        tools = checkouts.gate(tmp_path / "gate").tools
         if text:
-            path = repo.root / ".tools/bin/gitleaks"
+            path = tools / "gitleaks"
             path.write_text(f"#!/bin/sh\nREAL={checkouts.ROOT}/.tools/bin/gitleaks\n{text}\n")
             path.chmod(0o755)
+        checkouts.recorded(tools)
         return repo
 
     return change
@@ -91,19 +91,19 @@ def program(text: str) -> object:
         program('"$REAL" "$@"; code=$?; echo "1:00PM ERR failed" >&2; exit $code'),
         program('"$REAL" "$@"; code=$?; echo "panic: runtime error" >&2; exit $code'),
         program('"$REAL" "$@"; exit 0'),
-        program('head -c 4000 | "$REAL" "$@"'),
-        program('grep -v SMTP | "$REAL" "$@"'),
+        program('for tar; do :; done; truncate -s 2000 "$tar"; "$REAL" "$@"'),
+        program('for tar; do :; done; sed -i s/hello/HELL/ "$tar"; "$REAL" "$@"'),
         program('"$REAL" "$@" | head -c 300; exit 42'),
-        program('"$REAL" stdin --exit-code 42 -f json -r - --no-color'),
+        program('for tar; do :; done; "$REAL" dir "$tar" --exit-code 42 -f json -r - --no-color'),
     ],
     ids=lambda change: getattr(change, "__name__", "?"),
 )
 def test_it_cannot_fail_open(repo: Repo, tmp_path: Path, change: object) -> None:
     """Whatever keeps the gate from looking ends with 2, never with 0."""
     assert callable(change)
-    changed = change(repo, tmp_path)
+    changed, own = change(repo, tmp_path), tmp_path / "gate"
 
-    code, printed = output(changed)
+    code, printed = output(changed, gate=own if own.exists() else checkouts.ROOT)
 
     assert (2, True) == (code, "error:" in printed), printed
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from ci.gates import parity
 from ci.gates.parity import values
+from ci.ground import errors
 from ci.ground.repo import Repo
+from ci.sealing import edit, hosts
 from runtime import Secret
 from tests import checkouts
 from tests.lockstep.gates.parity.changes import meta
@@ -24,10 +26,64 @@ def opened(repo: Repo) -> dict[str, dict[str, Secret]]:
 @given(st.text())
 def test_any_value_can_be_judged(text: str) -> None:
     """Hosts and secrets are looked for in any text without a fault, and what is looked at is not lost."""
+    repo = Repo(checkouts.ROOT / checkouts.PROJECT)
     for key in checkouts.schema().keys.values():
-        values.judged(key, text)
+        values.judged(repo.environments.by_name["prod"], key, text, ["dev"], {})
+        hosts.here(key.name, text)
         assert all(part in text or "url" in key.rules for part in values.material(key, text))
-    assert all(host in text.lower() for host in values.hosts(text))
+    assert all(host in text.lower() for host in hosts.hosts(text))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(
+            ("SMTP_PASSWORD", value)
+            for value in ("CHANGEME", "change-me-please", "<password>", "${SMTP_PASSWORD}")
+        ),
+        *(
+            ("SMTP_PASSWORD", value)
+            for value in ("xxxxxxxxxx", "********", "your-password", "PASSWORD", "{{ it }}")
+        ),
+        ("DATABASE_URL", "postgresql://lockstep:PASSWORD@db.internal:5432/lockstep"),
+        ("DATABASE_URL", "postgresql://a:CHANGEME@db.prod.internal/x"),
+        ("DATABASE_URL", "postgresql://a:{word}@127.1/x"),
+        ("DATABASE_URL", "postgresql://a:{word}@localhost./x"),
+        ("DATABASE_URL", "postgresql://a:{word}@db.staging.internal/x"),
+        ("DATABASE_URL", "postgresql://a:{word}@db.prod.internal/x?sslmode=disable"),
+        ("REDIS_URL", "redis://:{word}@redis.prod.internal/0"),
+        ("REDIS_URL", "rediss://:{word}@[::ffff:7f00:1]/0"),
+        ("SMTP_PASSWORD", "{word}\u200b"),
+        ("SMTP_PASSWORD", "{word}\u00a0"),
+        ("SMTP_PASSWORD", "short"),
+    ],
+)
+def test_what_the_gate_refuses_set_refuses(
+    repo: Repo, opened: dict[str, dict[str, Secret]], key: str, value: str
+) -> None:
+    """One judge: the same value, in the same words, before it is sealed and afterwards."""
+    value = value.replace("{word}", secrets.token_hex(12))
+    opened["prod"][key] = Secret(value)
+
+    (found,) = parity.check_sealed(repo, opened)
+    with pytest.raises(errors.BadValueError) as caught:
+        edit.check(repo, "prod", key, value)
+
+    assert f"the value of {key} {found.message}" == str(caught.value)
+    assert key == found.key
+
+
+@pytest.mark.parametrize(
+    "shape", ["{}<{}>{}", "{}${{{}}}{}", "{}...{}{}", "{}***{}{}", "{}{{{{{}}}}}{}", "{}xxxxx{}{}"]
+)
+def test_what_set_takes_the_gate_takes(repo: Repo, opened: dict[str, dict[str, Secret]], shape: str) -> None:
+    """A random password can hold the signs of a placeholder, and is not one."""
+    value = shape.format(*(secrets.token_hex(3) for _ in "abc"))
+    opened["prod"]["SMTP_PASSWORD"] = Secret(value)
+
+    edit.check(repo, "prod", "SMTP_PASSWORD", value)
+
+    assert [] == parity.check_sealed(repo, opened)
 
 
 def test_sealed_values_that_are_right(repo: Repo, opened: dict[str, dict[str, Secret]]) -> None:

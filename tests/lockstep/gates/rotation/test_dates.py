@@ -11,7 +11,7 @@ from ci.ground.environments import TEMPLATE
 from ci.ground.errors import GateError
 from ci.ground.repo import Repo
 from ci.rotation import state as states
-from ci.sealing import edit, environment, identity, init, keys, members, sops
+from ci.sealing import edit, envelopes, environment, identity, init, keys, members, sops
 from tests import checkouts
 from tests.lockstep.gates.rotation.histories import PASSWORD, SMS, TOKENS, ages, all_of, commit, made, put
 from tests.lockstep.sealing import vaults
@@ -34,6 +34,7 @@ def rotate_by_sops(repo: Repo) -> None:
     env = {"SOPS_AGE_KEY": identity.at_hand(repo, DEV).reveal(), "HOME": "/nonexistent"}
     words = ["rotate", "-i", *sops.SEALED, str(repo.sealed(DEV))]
     assert 0 == command.attempt([repo.tool("sops"), *words], env=env, cwd=repo.root).code
+    envelopes.note(repo.sealed(DEV).read_bytes())  # as if this user had done it: no value is sealed anew for it
 
 
 def add(repo: Repo) -> None:

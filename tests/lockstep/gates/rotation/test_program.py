@@ -8,7 +8,7 @@ import pytest
 
 from ci.ground.repo import Repo
 from tests import checkouts
-from tests.lockstep.gates.rotation.histories import SMS, TOKENS, commit, made, put
+from tests.lockstep.gates.rotation.histories import PASSWORD, SMS, TOKENS, commit, made, put
 from tests.lockstep.sealing.vaults import DEV
 
 SARIF = jsonschema.Draft4Validator(
@@ -61,6 +61,11 @@ def damaged_record(repo: Repo) -> None:
     repo.record.write_text('{"environment": "dev"\n')
 
 
+def record_of_the_future(repo: Repo) -> None:
+    row = {"environment": DEV, "key": PASSWORD, "who": "Dora", "when": "2999-01-01T00:00:00+00:00"}
+    repo.record.write_text(f"{json.dumps(row)}\n")
+
+
 def no_commit(repo: Repo) -> None:
     checkouts.git(repo.root, "update-ref", "-d", "HEAD")
 
@@ -71,6 +76,7 @@ def no_commit(repo: Repo) -> None:
         (no_files, "there was nothing to look at: 0 sealed files, 0 values"),
         (no_values, "secrets/prod.enc.env holds no sealed value"),
         (damaged_record, "config/rotations.jsonl cannot be read"),
+        (record_of_the_future, "config/rotations.jsonl cannot be read"),
         (no_commit, "git rev-parse failed here"),
     ],
 )

@@ -1,5 +1,6 @@
 """What colleagues do to a checkout with sops and `inv`: set, rotate, join, leave, propose."""
 
+import json
 import secrets
 from collections.abc import Callable
 
@@ -45,6 +46,16 @@ def left(who: str) -> Change:
 
 def put(key: str = "SMTP_PASSWORD") -> Change:
     return lambda repo: edit.put(repo, "dev", key, secrets.token_urlsafe())
+
+
+def put_by_sops(key: str = "SMTP_PASSWORD") -> Change:
+    """Return what sets a value with sops itself, which keeps the data key whoever has it."""
+
+    def apply(repo: Repo) -> None:
+        words = sops.put(repo.sealed("dev"), key)
+        sops.call(repo, words, identity=identity.at_hand(repo, "dev"), text=json.dumps(secrets.token_urlsafe()))
+
+    return apply
 
 
 def proposed(path: str = PROPOSAL, *keys: str, change: Callable[[str], str] = str) -> Change:

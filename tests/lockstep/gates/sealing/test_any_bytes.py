@@ -84,12 +84,11 @@ def test_a_changed_value_is_found_or_does_not_decrypt(
     repo = Repo(template)
     before = repo.sealed("dev").read_bytes()
     after = mutated(before.splitlines(keepends=True), kind, *where, byte)
-    copy = tmp_path / "dev.enc.env"
-    copy.write_bytes(after)
 
     found = sealed.read("secrets/dev.enc.env", after).findings
     own = {"SOPS_AGE_KEY": identity.at_hand(repo, "dev").reveal(), "HOME": str(tmp_path)}
-    refused = bool(found) or command.attempt([repo.tool("sops"), *sops.decrypt(copy)], env=own).code != 0
+    words = sops.decrypt_stdin("dev.enc.env")
+    refused = bool(found) or command.attempt([repo.tool("sops"), *words], input=after, env=own).code != 0
 
     assert (after != before) == refused
 

@@ -6,7 +6,18 @@ from ci.gates import sealing
 from ci.ground import git
 from ci.ground.repo import Repo
 from tests import checkouts
-from tests.lockstep.gates.sealing.changes import Change, both, dump, file, first, link, text, top, with_identity
+from tests.lockstep.gates.sealing.changes import (
+    Change,
+    both,
+    dump,
+    file,
+    first,
+    link,
+    rulestext,
+    text,
+    top,
+    with_identity,
+)
 from tests.lockstep.gates.sealing.colleagues import (
     PROPOSAL,
     colleague,
@@ -14,6 +25,7 @@ from tests.lockstep.gates.sealing.colleagues import (
     left,
     proposed,
     put,
+    put_by_sops,
     rotated,
     sealed_by_sops,
 )
@@ -125,8 +137,24 @@ def test_one_value_that_was_kept_is_enough(repo: Repo) -> None:
     who = joined(repo)
     commit(repo)
 
-    base = steps(repo, both(left(who), put("SMTP_PASSWORD")))
+    base = steps(repo, both(left(who), put_by_sops("SMTP_PASSWORD")))
 
+    assert {"removed-reader"} == past(repo, base)
+
+
+def test_an_envelope_that_was_kept_is_enough(repo: Repo) -> None:
+    """Every value is new, and the lines of who left are gone: the data key is that of before."""
+    who = joined(repo)
+    commit(repo)
+
+    def cut(repo: Repo) -> None:
+        rulestext(lambda old: old.replace(f"      - {who}\n", ""))(repo)
+        text(lambda old: without(old, who))(repo)
+
+    values = [put_by_sops(key.name) for key in repo.schema.secrets()]
+    base = steps(repo, both(*values, cut))
+
+    assert set() == rules(repo)
     assert {"removed-reader"} == past(repo, base)
 
 
@@ -135,7 +163,7 @@ def test_a_value_set_between_removal_and_rotation(repo: Repo) -> None:
     who = joined(repo)
     commit(repo)
 
-    base = steps(repo, left(who), put("SMTP_PASSWORD"), rotated)
+    base = steps(repo, left(who), put_by_sops("SMTP_PASSWORD"), rotated)
 
     assert {"removed-reader"} == past(repo, base)
 

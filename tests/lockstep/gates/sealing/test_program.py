@@ -91,12 +91,13 @@ def test_what_cannot_be_looked_at_ends_with_2(
 
 
 def test_an_exception_excuses_a_finding_of_the_past(repo: Repo) -> None:
-    """And a run without the history does not call it useless."""
+    """A run without the history does not call it useless, and with a base it must be the base's or let in."""
     base = steps(repo, first("hunter2"), back)
     (found,) = sealing.check_history(repo, base)
     (repo.root / "config/exceptions.yaml").write_text(
         f"exceptions:\n- {{rule: {found.rule}, place: '{found.place}', reason: it is gone, expires: 2999-01-01}}\n"
     )
 
-    program(repo, f"--base={base}", code=0)
+    program(repo, f"--base={base}", "--law=head", code=0)
+    program(repo, f"--base={base}", code=1)
     program(repo, code=0)

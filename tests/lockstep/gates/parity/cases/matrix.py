@@ -46,7 +46,7 @@ BAD: list[tuple[str, Change]] = [
     ("plain-in-sealed", swap("secrets/dev.enc.env", r"\A", "LOG_LEVEL=ENC[AES256_GCM,data:eA==,type:str]\n")),
     ("plain-in-sealed", swap("secrets/prod.enc.env", r"\A", "SMTP_HOST=smtp.acme.example\n")),
     # a part of another key, with a value of its own
-    ("extra", both(PARTED, line("REDIS_HOST=redis.internal"))),
+    ("extra", both(PARTED, line("REDIS_HOST=cache.acme.internal"))),
     (
         "extra",
         both(

@@ -21,7 +21,6 @@ ASIDE = [
     ".hidden/more.py",
     "app/.hidden/more.py",
     "ci/more.py",
-    "runtime/more.py",
     "tasks.py",
     "noxfile.py",
     "venv/lib/more.py",
