@@ -239,6 +239,14 @@ def corpus(session: nox.Session) -> None:
     session.run("python", "-m", "bench.leaks", *session.posargs)
 
 
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Whether tests notice wrong code: all mutants of modules that only compute, and a sample of the others."""
+    only_in_the_template(session)
+    install(session, [*EVERYTHING, "requirements/bench.txt"])
+    session.run("python", "-m", "bench.mutation", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def guarantees(session: nox.Session) -> None:
     """Run what proves each promise of the README and write docs/guarantees.md; words choose by command."""
@@ -252,7 +260,7 @@ def lock(session: nox.Session) -> None:
     words = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
     of_ci, (of_the_image, *others) = "ci/requirements", [lock.removesuffix(".txt") for lock in PRODUCT]
     stands_on = {of_ci: "", "requirements/lockstep": of_ci, of_the_image: ""}  # each decides for those on it
-    stands_on |= dict.fromkeys((*others, "requirements/bench"), of_the_image)
+    stands_on |= dict.fromkeys(others, of_the_image) | {"requirements/bench": DEV.removesuffix(".txt")}
     for name, base in stands_on.items():
         if not Path(f"{name}.in").exists():
             continue
@@ -268,5 +276,5 @@ def summary(session: nox.Session) -> None:
     session.log(
         "not run: nox -s browser (needs Chromium), nox -s engine attacks soak (need a Docker engine, which "
         ".ci/engine starts), nox -s chaos (takes minutes), nox -s bench peers (want a quiet machine), "
-        "nox -s rotation (fails by time alone)"
+        "nox -s mutation (takes an hour), nox -s rotation (fails by time alone)"
     )

@@ -81,7 +81,7 @@ def near(name: str, others: Iterable[str]) -> str | None:
     """Return the one of the others that is nearly this name, if there is one."""
     import difflib  # noqa: PLC0415, only what fails pays for it
 
-    matches = difflib.get_close_matches(name, list(others), n=1, cutoff=NEAR)
+    matches = difflib.get_close_matches(name, list(others), cutoff=NEAR)
     return matches[0] if matches else None
 
 

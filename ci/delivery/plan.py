@@ -97,7 +97,7 @@ def _commits(repo: Repo, before: str, after: str) -> list[str]:
     git = Git(repo.root)
     base = git.attempt("log", "--format=%h %s", f"{before}..{after}", "--")
     back = git.attempt("rev-list", "--count", f"{after}..{before}", "--")
-    if base.code or back.code:
+    if base.code:  # then the other way cannot be counted either
         return ["of commits that are not in this clone"]
     lines = base.stdout.decode(errors="replace").splitlines()
     behind = int(back.stdout)

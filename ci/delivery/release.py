@@ -212,7 +212,7 @@ def _hosted(name: str, declared: services.Service, plain: Mapping[str, str]) -> 
     declared, public = replace(declared, setup=None), declared.public
     if public is None or not public.host.startswith("{"):
         return declared
-    key = public.host.strip("{}")
+    key = public.host[1:-1]
     if key not in plain:
         hint = f"public.host of {name} in config/schema.yaml names a plain key of every environment it exists in"
         raise errors.ConfigurationError(f"{key}, the host of {name}, has no plain value", hint)

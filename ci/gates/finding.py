@@ -88,4 +88,4 @@ def finding(rule: Rule, place: str, message: str, *, line: int = 1, key: str = "
 
 def shown(words: str) -> str:
     """Escape what is not visible: a line end in a file's name must not look like another line of ours."""
-    return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

@@ -101,7 +101,7 @@ def _parse(data: bytes, read: Callable[[str], tuple[str, str | None]]) -> tuple[
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return {}, [Problem(data.count(b"\n", 0, error.start) + 1, "", "is not UTF-8")]
+        return {}, [Problem(data[: error.start].count(b"\n") + 1, "", "is not UTF-8")]
     for number, line in enumerate(text.split("\n"), start=1):
         if not line or line.startswith("#"):
             continue

@@ -19,7 +19,7 @@ class Redaction:
     def __init__(self, values: Iterable[Secret]) -> None:
         pieces = {piece for value in values for piece in _pieces(value.reveal()) if piece}
         forms = {form for piece in pieces for form in _forms(piece)}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = sorted(forms, reverse=True)  # a form before those that it begins with
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms)) or b"(?!)")
 
     def text(self, text: str) -> str:

@@ -52,7 +52,7 @@ def parse(data: bytes) -> tuple[list[Stanza], bytes]:
     mac, _, payload = rest.partition(b"\n")
     if not stanzas:
         raise Malformed("has no stanza, nobody can open it")
-    if not mac.startswith(b"--- ") or len(_decoded(mac[4:], "MAC")) != _KEY:
+    if not mac.startswith(b"--- ") or len(_decoded(mac[4:], "a MAC")) != _KEY:
         raise Malformed("has a MAC that is not of 32 bytes")
     if len(payload) < _NONCE:
         raise Malformed("ends before its payload's nonce")
@@ -81,7 +81,7 @@ def _stanza(data: bytes) -> tuple[Stanza, bytes]:
             raise Malformed("has a stanza whose last line is missing, or a line that is too long")
         rows.append(row)
         if len(row) < _WIDTH:
-            return Stanza(kind, tuple(arguments), _decoded(b"".join(rows), "body")), rest
+            return Stanza(kind, tuple(arguments), _decoded(b"".join(rows), "a body")), rest
 
 
 def _check(stanza: Stanza) -> None:
@@ -91,7 +91,7 @@ def _check(stanza: Stanza) -> None:
     name, expected = stanza.kind.decode(), 2 if stanza.kind == b"scrypt" else 1
     if len(stanza.arguments) != expected:
         raise Malformed(f"has a stanza {name} with {len(stanza.arguments)} arguments")
-    first = _decoded(stanza.arguments[0], "argument")
+    first = _decoded(stanza.arguments[0], "an argument")
     if len(first) != _SIZES[stanza.kind]:
         raise Malformed(f"has a stanza {name} with an argument of another length")
     if len(stanza.body) != _KEY:
@@ -107,9 +107,9 @@ def _check(stanza: Stanza) -> None:
 def _decoded(text: bytes, what: str) -> bytes:
     """Return what base64 without padding holds; only the one text that it has is taken."""
     try:
-        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        data = base64.b64decode(text + b"=" * (-len(text) % 4))
     except binascii.Error:
         data = b""
     if base64.b64encode(data).rstrip(b"=") != text:
-        raise Malformed(f"has a {what} that is not canonical base64")
+        raise Malformed(f"has {what} that is not canonical base64")
     return data

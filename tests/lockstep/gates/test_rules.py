@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,18 @@ def test_a_hint_without_an_environment_is_a_synopsis() -> None:
 
     assert "inv set --env=ENV --key=KEY < a.env" == found.hint
     assert found == found.filled("dev")
+
+
+def test_a_row_is_markdown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Words are words whatever marks are in them, and each line of an example is code; `main` writes the table."""
+    rule = Rule("test/rule", "`a` *b* _c_ <d> [e] f|g \\ X", "one | X\n  two three", "h")
+    monkeypatch.setattr(rules, "EVERY", {"test": (rule,)})
+    monkeypatch.setattr(rules, "__file__", str(tmp_path / "ci/gates/rules.py"))
+    (tmp_path / "docs").mkdir()
+
+    rules.main()
+
+    cells = r"\`a\` \*b\* \_c\_ \<d\> \[e] f\|g \\ X", r"`one \| X`<br>`two three`", "h"
+    *_, row = (tmp_path / "docs/rules.md").read_text().splitlines()
+    assert f"| `test/rule` | {' | '.join(cells)} |" == row
+    assert rules.table() == (tmp_path / "docs/rules.md").read_text()

@@ -56,15 +56,30 @@ def test_more_than_values_is_refused(name: str) -> None:
 )
 def test_a_name_that_stands_twice_has_no_value(text: str) -> None:
     """Neither of the two is taken, however each is written."""
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(yaml.YAMLError, match=r"^a name stands twice$"):
         documents.load(text, aliases=True)
 
 
 @pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_another_encoding_is_refused(code: str) -> None:
     """git, sops and a person's editor read UTF-8, so that nothing else is looked at in their place."""
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(yaml.YAMLError, match=r"^no value$"):
         documents.load("a: ü\n".encode(code))
+
+
+def test_twenty_collections_may_be_in_each_other() -> None:
+    """One more is refused; beside each other there may be any number."""
+    assert [[]] * 30 == documents.load(f"[{'[],' * 30}]")
+    assert documents.load("[" * 20 + "]" * 20)
+    with pytest.raises(yaml.YAMLError, match=r"^more than values$"):
+        documents.load("[" * 21 + "]" * 21)
+
+
+def test_a_name_that_is_not_a_text_is_found() -> None:
+    """By its path, wherever it is."""
+    document = {"a": [{"b": 1}, {1: 2, "c": [{None: 3}]}], 4: {5: 6}, "d": "e"}
+
+    assert ["a.1", "a.c.None", "4"] == list(documents.unnamed(document))
 
 
 def test_values_are_read() -> None:

@@ -30,7 +30,7 @@ def test_lines_comments_and_blanks() -> None:
         (b"A= 1", "line 1: A begins or ends with a blank"),
         (b"A='1'", "line 1: A begins or ends with a quote, which would become part of the value"),
         (b"A=1\x00", "line 1: A holds a control character or bytes that are no UTF-8"),
-        (b"A=1\nB=\xff", "line 2: is not UTF-8"),
+        (b"\nB=\xff\nC=1\n", "line 2: is not UTF-8"),
     ],
 )
 def test_what_would_be_read_differently_is_a_problem(data: bytes, expected: str) -> None:
@@ -38,6 +38,15 @@ def test_what_would_be_read_differently_is_a_problem(data: bytes, expected: str)
     _, problems = dotenv.parse(data)
 
     assert [expected] == [str(problem) for problem in problems]
+
+
+def test_every_problem_is_named() -> None:
+    """The lines after a bad one are read, and a problem that has no key has an empty one."""
+    data = b"export A=1\nB=2\nC\nB=3\n"
+
+    assert {"B": "3"} == dotenv.parse(data)[0]
+    assert [(1, ""), (3, ""), (4, "B")] == [(problem.line, problem.key) for problem in dotenv.parse(data)[1]]
+    assert [(1, "")] == [(problem.line, problem.key) for problem in dotenv.parse(b"\xff")[1]]
 
 
 @given(st.binary())

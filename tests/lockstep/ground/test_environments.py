@@ -62,6 +62,13 @@ def test_a_good_file() -> None:
             "project: acme\nenvironments: {dev: {engine: a, swarm: {}}}\n",
             "environments.dev.swarm: unknown field; its engine is a",
         ),
+        ("project: acme\nenvironments: {dev: 1}\n", "environments.dev: must be of dict type"),
+        ("project: acme\nenvironments: [1]\n", "environments: must be of dict type"),
+        ("project: acme\nenvironments: {dev: {engine: [a]}}\n", "environments.dev.engine: must be of string type"),
+        (
+            f"project: {'a' * 31}\nenvironments: {{{'d' * 10}: {{engine: a}}}}\n",
+            f"{'d' * 10}: its name and the project's are together longer than 40 characters",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
@@ -79,3 +86,47 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     """A checkout without the file is told apart from an empty one."""
     with pytest.raises(environments.EnvironmentsError, match="cannot be read"):
         environments.read(tmp_path / "environments.yaml")
+
+
+def test_a_small_file() -> None:
+    """What an environment does not say has a default, and a name may be as long as an engine can take."""
+    data = f"project: {'a' * 31}\nregistry: r.example/a\nenvironments: {{{'d' * 9}: {{engine: a}}}}\n"
+
+    read = environments.parse(data.encode())
+
+    assert ("a" * 31, "r.example/a") == (read.project, read.registry)
+    assert {"d" * 9: environments.Environment("d" * 9, "a", {})} == read.by_name
+    assert "" == environments.parse(b"project: acme\nenvironments: {dev: {engine: a}}\n").registry
+
+
+def test_all_problems_are_named() -> None:
+    """Each on a line, as those of the file that it is."""
+    with pytest.raises(environments.EnvironmentsError) as caught:
+        environments.parse(b"project: acme\nenvironments: {dev: {engine: a, x: 1, follows: b}, c: {}}\n")
+    with pytest.raises(environments.EnvironmentsError, match=r"^environments\.yaml cannot be read as YAML"):
+        environments.parse(b"[")
+
+    problems = ["environments.c.engine: required field", "environments.dev.x: unknown field; its engine is a"]
+    assert problems == sorted(caught.value.problems)
+    assert "\n".join(caught.value.problems) == str(caught.value)
+
+
+def test_a_file_of_another_name(tmp_path: Path) -> None:
+    """It is called by its name."""
+    path = tmp_path / "other.yaml"
+    path.write_text("[")
+
+    with pytest.raises(environments.EnvironmentsError, match=r"^other\.yaml cannot be read as YAML"):
+        environments.read(path)
+
+
+def test_where_the_values_of_an_environment_are() -> None:
+    """In git, or on this machine alone; an environment that does not exist is nowhere."""
+    text = "project: a\nenvironments: {dev: {engine: a}, here: {engine: a, in_git: false}"
+    read, two = (
+        environments.parse(f"{text}{more}}}\n".encode()) for more in ("", ", too: {engine: a, in_git: false}")
+    )
+
+    assert ["dev"] == read.in_git
+    assert [False, True, False] == [read.outside_git(name) for name in ("dev", "here", "nowhere")]
+    assert ("here", "") == (read.default, two.default)

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import re
 import secrets
 from urllib.parse import quote
 
@@ -42,9 +43,33 @@ def test_each_form_is_hidden(form: str) -> None:
     printed = FORMS[form]
     shown = Redaction([Secret(KEY), Secret(URL), Secret(PEM), Secret(ODD)]).text(f"before {printed}, after")
 
-    assert shown.startswith("before ***")
-    assert shown.endswith(", after")
-    assert printed not in shown
+    assert re.fullmatch(r"before (\*\*\*\n?)+(.?=+)?, after", shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "printed", "expected"),
+    [
+        ("a~~~~~~~~/b", quote("a~~~~~~~~/b", safe=""), "***"),
+        ("~~~???~~~", base64.b64encode(b"~~~???~~~").decode(), "***"),
+        ("~~~???~~~", base64.urlsafe_b64encode(b"~~~???~~~").decode(), "***"),
+        ("12345678", base64.b64encode(b"12345678").decode()[:10], "***"),
+        ("1234567", "MTIzNDU2Nw==", "MTIzNDU2Nw=="),
+        ("12345678\n1234567", "a 12345678 b 1234567", "a *** b 1234567"),
+        ("0123456789abcdef,0123456789ABCDE", "0123456789abcdef 0123456789ABCDE", "*** 0123456789ABCDE"),
+        ("https://a-very-long-host.example/a", "//a-very-long-host.example/a", "//a-very-long-host.example/a"),
+        ("\udcff\udcfe", "\udcff\udcfe \udcff", "*** \udcff"),
+        ("ab", "abab ab", "****** ***"),
+    ],
+)
+def test_what_is_hidden_of_a_value(value: str, printed: str, expected: str) -> None:
+    """From which length on a line, a part and base64 are, in either alphabet, and whichever bytes it holds."""
+    redaction = Redaction([Secret(value)])
+
+    assert expected == redaction.text(printed)
+    assert (
+        expected.encode(errors="surrogateescape")
+        == redaction.split(printed.encode(errors="surrogateescape"), last=True)[0]
+    )
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy"])
@@ -81,3 +106,14 @@ def test_a_stream_hides_what_is_cut(cuts: list[int]) -> None:
 def test_a_stream_holds_back_no_more_than_it_must() -> None:
     """What cannot become a value is shown at once: a prompt is seen before it is answered."""
     assert b"password? " == Stream(Redaction([Secret(KEY)])).shown(b"password? ")
+    assert b"Say it: " == Stream(Redaction([Secret(KEY)])).shown(b"Say it: ")
+
+
+@pytest.mark.parametrize("before", ["", "S", "Say S", "SS"])
+def test_a_stream_holds_the_first_letter_of_a_value(before: str) -> None:
+    """Also where the letters before it are the same."""
+    stream = Stream(Redaction([Secret(KEY)]))
+
+    shown = stream.shown(f"{before}{KEY[0]}".encode()) + stream.shown(KEY[1:].encode()) + stream.shown(b"")
+
+    assert f"{before}***".encode() == shown

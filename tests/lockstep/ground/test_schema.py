@@ -60,7 +60,14 @@ def part_of(source: str, *, secret: bool = True) -> Callable[[Any], object]:
         (lambda d: d["keys"]["SMTP_PORT"].update(min=True), "SMTP_PORT: min: must be a finite number"),
         (lambda d: d["keys"]["SMTP_PORT"].update(max=10**400), "SMTP_PORT: max: must be a finite number"),
         (lambda d: d["keys"]["REDIS_URL"].update(url=["Redis"]), "REDIS_URL: url: value does not match"),
-        (lambda d: d["keys"]["LOG_LEVEL"].update(type=["string"]), "LOG_LEVEL: type must be one of"),
+        (
+            lambda d: d["keys"]["LOG_LEVEL"].update(type=["string"]),
+            "LOG_LEVEL: type must be one of string, integer, float, boolean",
+        ),
+        (
+            lambda d: d["keys"]["SMTP_TLS"].update(allowed=[False, 1]),
+            "SMTP_TLS: allowed: must be of string type; must be of string type",
+        ),
         (lambda d: d["keys"]["LOG_LEVEL"].update(default="loud"), "LOG_LEVEL: the default is none of debug, info"),
         (lambda d: d["keys"]["LOG_LEVEL"].update(default=""), "LOG_LEVEL: default: empty values not allowed"),
         (
@@ -112,7 +119,10 @@ def part_of(source: str, *, secret: bool = True) -> Callable[[Any], object]:
             lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(services=["wrker"]),
             "LOG_LEVEL: meta services names wrker",
         ),
-        (lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(provider="aws"), "LOG_LEVEL: meta provider is none of"),
+        (
+            lambda d: d["keys"]["LOG_LEVEL"]["meta"].update(provider="aws"),
+            "LOG_LEVEL: meta provider is none of generated, manual, postgres, redis, nor a job",
+        ),
         (
             lambda d: d["keys"]["REDIS_URL"]["meta"].update(generate="{tokn}"),
             "REDIS_URL: meta generate takes a text",
@@ -135,6 +145,14 @@ def part_of(source: str, *, secret: bool = True) -> Callable[[Any], object]:
             part_of("LOG_LEVEL.host"),
             "PART: meta part_of names LOG_LEVEL, which is not a secret key with the rule url",
         ),
+        *(
+            (
+                part_of(f"{source}.host"),
+                f"PART: meta part_of names {source}, which is not a secret key with the rule",
+            )
+            for source in ("SMTP_PASSWORD", "SMS_PROVIDER_URL", "NOTHING")
+        ),
+        (part_of("REDIS_URL.host.name"), "PART: meta part_of is KEY.PART, PART one of user,"),
         (part_of("REDIS_URL.host", secret=False), "PART: a part of a secret is secret"),
         (lambda d: d["keys"]["SMS_SENDER"].update(regex="("), "SMS_SENDER: regex does not compile"),
         (lambda d: d["keys"]["SMTP_PASSWORD"].update(default="password"), "SMTP_PASSWORD: a secret cannot have"),

@@ -138,11 +138,13 @@ def test_all_problems_come_at_once_and_sorted() -> None:
 
     error = refusal("worker", environ)
 
-    assert [
+    problems = [
         "LOG_LEVEL is none of debug, info, warning, error",
         "SMS_SENDER is not set",
         "SMTP_PORT is below 1",
-    ] == error.problems
+    ]
+    assert ("worker", problems) == (error.service, error.problems)
+    assert "\n  ".join(["worker cannot start, its configuration has problems:", *problems]) == str(error)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,14 @@ def test_another_key_of_the_schema_is_no_near_miss() -> None:
     error = refusal("worker", environ)
 
     assert ["SMS_PROVIDER is not set"] == error.problems
+
+
+def test_a_name_that_is_only_alike_is_no_near_miss() -> None:
+    """Half a name is the name of something else."""
+    environ = complete("worker")
+    environ["DATA_URL"] = environ.pop("DATABASE_URL")
+
+    assert ["DATABASE_URL is not set"] == refusal("worker", environ).problems
 
 
 def test_no_value_is_shown_however_the_error_is() -> None:
@@ -199,10 +209,18 @@ def test_config_is_frozen() -> None:
         del loaded.log_level
 
 
+def test_a_config_is_shown_without_its_secrets() -> None:
+    """Its repr names the service and every key in the order of the alphabet, and masks what is secret."""
+    shown = repr(runtime.Config("api", {"LOG_LEVEL": "info", "API_TOKENS": runtime.Secret(secrets.token_hex(16))}))
+
+    assert "Config(api: api_tokens=***, log_level='info')" == shown
+
+
 def test_an_unknown_service_is_refused() -> None:
     """A slip in the service's name does not load an empty config."""
     error = refusal("apy", {})
 
+    assert "apy" == error.service
     assert ["apy is no service, those are api, worker, sandbox, migrate, verify, sms-keys"] == error.problems
 
 

@@ -28,6 +28,7 @@ def test_text_forms_show_a_mask(canary: str) -> None:
     forms = {repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s" % secret, f"{secret:>3}"}  # noqa: UP031
 
     assert {"***"} == forms
+    assert "  ***" == f"{secret:>5}"
     assert "[***]" == repr([secret])
 
 
@@ -66,6 +67,7 @@ def test_equality_compares_values_and_only_with_secrets(canary: str) -> None:
     """Two secrets of one value are equal and hash alike; a bare string is not equal."""
     assert Secret(canary) == Secret(canary)
     assert hash(Secret(canary)) == hash(Secret(canary))
+    assert hash(Secret(canary)) != hash(Secret(canary + "x"))
     assert Secret(canary) != Secret(canary + "x")
     assert Secret(canary) != canary
 

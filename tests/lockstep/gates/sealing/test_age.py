@@ -58,8 +58,9 @@ GOOD = [
     header(stanza(), stanza()),
     header(stanza(b"mlkem768x25519", 1120)),
     header(stanza(), stanza(b"mlkem768x25519", 1120)),
-    header(stanza(b"scrypt", 16, more=b" 18")),
+    *(header(stanza(b"scrypt", 16, more=work)) for work in (b" 1", b" 9", b" 18", b" 22")),
     header(stanza(), PLUGIN),
+    header(b"-> grease ends\nAAAX\n", stanza()),
     header(stanza(b"x25519", 5)),
     header(stanza(b"grease!~", 3, body=0)),
     header(stanza(b"grease", 3, body=48)),
@@ -90,6 +91,7 @@ BAD = [
     header(b"-> a b\nAAA=\n"),
     header(b"-> a b\nAAA\n"[:-5] + b"A B\n"),
     header(b"-> a b\n" + b"A" * 65 + b"\n"),
+    header(b"-> a b\n%b\n%b\n" % (b"A" * 65, b"A" * 23)),
     header(b"-> a b\n" + b"A" * 64 + b"\n"),
     header(b"-> a b\nAA\nAA\n"),
     header(b"-> a b\nAB\n"),
@@ -127,6 +129,38 @@ def test_a_header_that_age_takes(data: bytes) -> None:
 
     assert data.partition(b"\n--- ")[0].count(b"-> ") == len(stanzas)
     assert data.endswith(payload)
+
+
+def test_a_stanza_is_read_whole() -> None:
+    """Its kind, its arguments and its body, whose lines have 64 characters."""
+    body = secrets.token_bytes(100)
+    text = b64(body)
+    made = header(b"-> grease a b!~\n%b\n%b\n%b\n" % (text[:64], text[64:128], text[128:]))
+
+    assert [age.Stanza(b"grease", (b"a", b"b!~"), body)] == age.parse(made)[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (header(stanza(), mac=31), "has a MAC that is not of 32 bytes"),
+        (
+            re.sub(rb"--- (\S+)", lambda match: b"--- " + spare_bits(match[1]), header(stanza())),
+            "has a MAC that is not canonical base64",
+        ),
+        (header(b"-> a b\nAB\n"), "has a body that is not canonical base64"),
+        (
+            header(re.sub(rb"X25519 (\S+)", lambda match: b"X25519 " + spare_bits(match[1]), stanza())),
+            "has an argument that is not canonical base64",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(data: bytes, expected: str) -> None:
+    """The part of the header by the name that age's specification has for it."""
+    with pytest.raises(age.Malformed) as caught:
+        age.parse(data)
+
+    assert expected == str(caught.value)
 
 
 @pytest.mark.parametrize("data", BAD, ids=map(str, range(len(BAD))))
