@@ -5,7 +5,7 @@ from importlib import import_module
 
 from tests import figures
 
-BENCHES = ("loader", "tasklist", "gates", "rotation", "delivery", "load")
+BENCHES = ("loader", "tasklist", "gates", "history", "rotation", "delivery", "load")
 
 
 def main() -> int:

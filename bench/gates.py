@@ -37,7 +37,6 @@ def _processes() -> list[Row]:
         programs = {
             **{name: _python(f"ci.gates.{name}") for name in GATES},
             "an empty folder": _program([*raw, "dir", nothing]),
-            "gitleaks": _program([*raw, "git", "--log-opts=--all --full-history", ROOT]),
             "nox": _python("nox", "-s", "lint", "secrets", "parity"),
             **{" ".join(argv): _python(*argv) for argv in LINT},
         }
@@ -46,7 +45,6 @@ def _processes() -> list[Row]:
     return [
         ("parity, CPU / gitleaks dir, nothing in it", spent["parity"] / spent["an empty folder"], None),
         ("sealing, CPU / gitleaks dir, nothing in it", spent["sealing"] / spent["an empty folder"], None),
-        ("leaks, CPU / gitleaks git with its own rules", spent["leaks"] / spent["gitleaks"], 4.0),
         ("nox -s lint secrets parity, CPU / its tools", spent["nox"] / tools, 1.25),
     ]
 

@@ -111,9 +111,10 @@ def url_problem(schemes: Sequence[str], text: str) -> str | None:
     if not _is_text(rest):
         return "has a % whose hexadecimal digits are not text in UTF-8"
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    user, at, place = authority.rpartition("@")
+    user, _, place = authority.rpartition("@")
     after = rest[len(authority) :]
-    misread = not at and "@" in after and (":" in place or not after.startswith("/"))
+    # SQLAlchemy looks for the end of a user who has no password up to the next / or :.
+    misread = ":" not in user and "@" in after and (":" in place or not after.startswith("/"))
     if misread or re.search(r"[@\[\]]", user):
         return "has an @ that clients read in two ways: in a user or password, / ? # @ are written %2F %3F %23 %40"
     return _place_problem(place) or _rest_problem(scheme.lower(), after)

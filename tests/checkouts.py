@@ -92,9 +92,10 @@ def answers(repo: Repo) -> str:
 
 @contextmanager
 def at_home(folder: Path) -> Iterator[None]:
-    """Let identities lie below a folder, and nowhere else, for as long as this lasts."""
+    """Let identities and what a user's machine keeps lie below a folder for as long as this lasts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "caches"))
         patch.delenv("LOCKSTEP_IDENTITY", raising=False)
         yield
 

@@ -1,5 +1,6 @@
 """Processes of this machine, found in the process table by their command line."""
 
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -7,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+SAME_START = 2.0  # seconds; a time by the clock is calculated, and never the same
 
 
 def of(folder: Path) -> list[psutil.Process]:
@@ -25,6 +28,25 @@ def word(process: psutil.Process, option: str) -> str:
     """Return what follows an option in the command line of a process; empty without it."""
     words = process.info["cmdline"] or []
     return str(words[words.index(option) + 1]) if option in words[:-1] else ""
+
+
+def began(process: psutil.Process) -> float:
+    """Return when a process began, by which it is told from another that has its pid later.
+
+    On Linux in seconds since the machine's start: a time by the clock moves when the clock is set, as after a
+    virtual machine stood still.
+    """
+    if not psutil.LINUX:
+        return process.create_time()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        fields = Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")  # starttime in proc(5), the 22nd field
+    raise psutil.NoSuchProcess(process.pid)
+
+
+def is_from(process: psutil.Process, when: float) -> bool:
+    """Whether a process began at a time of `began`, or of the clock, as versions before this one recorded it."""
+    return any(abs(one - when) < SAME_START for one in (began(process), process.create_time()))
 
 
 def alive(process: psutil.Process) -> bool:

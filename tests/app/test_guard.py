@@ -13,10 +13,10 @@ from fastapi import APIRouter, FastAPI, Request
 import runtime
 from app import problems, tokens
 
-READER, SUBMITTER, BOTH, TWICE = (secrets.token_urlsafe(24) for _ in range(4))
-TOKENS = f"read:{READER},submit:{SUBMITTER},{BOTH},read:{TWICE},submit:{TWICE}"
+MADE = {name: secrets.token_urlsafe(24) for name in ("reader", "submitter", "both", "twice")}
+TOKENS = "read:{reader},submit:{submitter},{both},read:{twice},submit:{twice}".format(**MADE)
 Ask = Callable[..., httpx.Response]
-LET_IN = {"GET": (READER, BOTH, TWICE), "POST": (SUBMITTER, BOTH, TWICE)}
+LET_IN = {"GET": ("reader", "both", "twice"), "POST": ("submitter", "both", "twice")}
 
 
 @pytest.fixture
@@ -49,26 +49,26 @@ def ask() -> Ask:
 @pytest.mark.parametrize(("method", "token"), [(method, one) for method, some in LET_IN.items() for one in some])
 def test_a_token_of_the_scope_is_let_in(ask: Ask, method: str, token: str, scheme: str) -> None:
     """As the client that its hash names, and with the body that it sent."""
-    answer = ask(method, f"{scheme} {token}", json={"a": [1]})
+    answer = ask(method, f"{scheme} {MADE[token]}", json={"a": [1]})
 
-    expected: Any = hashlib.sha256(token.encode()).hexdigest() if method == "GET" else {"a": [1]}
+    expected: Any = hashlib.sha256(MADE[token].encode()).hexdigest() if method == "GET" else {"a": [1]}
     assert (200, expected) == (answer.status_code, answer.json())
 
 
-@pytest.mark.parametrize(("method", "token", "what"), [("GET", SUBMITTER, "read"), ("POST", READER, "submit")])
+@pytest.mark.parametrize(("method", "token", "what"), [("GET", "submitter", "read"), ("POST", "reader", "submit")])
 def test_a_token_of_another_scope_is_refused(ask: Ask, method: str, token: str, what: str) -> None:
     """It is told what it may not do."""
-    answer = ask(method, f"Bearer {token}")
+    answer = ask(method, f"Bearer {MADE[token]}")
 
     assert (403, f"this token may not {what}") == (answer.status_code, answer.json()["title"])
 
 
 @pytest.mark.parametrize(
-    "given", ["", f"Basic {BOTH}", BOTH, f"Bearer {BOTH}x", f"Bearer read:{READER}", "Bearer", "Bearer read"]
+    "given", ["", "Basic {both}", "{both}", "Bearer {both}x", "Bearer read:{reader}", "Bearer", "Bearer read"]
 )
 def test_a_stranger_is_refused(ask: Ask, given: str) -> None:
     """It is told which scheme is asked for, whatever it sent."""
-    answer = ask("GET", given)
+    answer = ask("GET", given.format(**MADE))
 
     assert (401, "a valid bearer token is needed") == (answer.status_code, answer.json()["title"])
     assert "Bearer" == answer.headers["WWW-Authenticate"]
@@ -76,14 +76,14 @@ def test_a_stranger_is_refused(ask: Ask, given: str) -> None:
 
 def test_the_body_is_strict_json(ask: Ask) -> None:
     """A name that stands twice is refused where the route reads it."""
-    answer = ask("POST", f"Bearer {BOTH}", content=b'{"a": 1, "a": 2}')
+    answer = ask("POST", f"Bearer {MADE['both']}", content=b'{"a": 1, "a": 2}')
 
     assert (400, "the body has a name twice") == (answer.status_code, answer.json()["title"])
 
 
 def test_each_token_has_a_rate_of_its_own(ask: Ask) -> None:
     """The fifth request at once of one token is refused, and the first of another is not."""
-    answers = [ask("GET", f"Bearer {BOTH}").status_code for _ in range(5)]
+    answers = [ask("GET", f"Bearer {MADE['both']}").status_code for _ in range(5)]
 
     assert [200, 200, 200, 200, 429] == answers
-    assert 200 == ask("GET", f"Bearer {READER}").status_code
+    assert 200 == ask("GET", f"Bearer {MADE['reader']}").status_code

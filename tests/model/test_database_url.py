@@ -3,7 +3,7 @@
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
@@ -31,6 +31,10 @@ def parts_by_sqlalchemy(text: str) -> tuple[str | None, int | None, str, str]:
 
 @settings(max_examples=500)
 @given(**PARTS)
+@example(user="", host="", rest="@a?@")
+@example(user="u", host="h", rest="?x=@")
+@example(user="u", host="h:1", rest="/@")
+@example(user="u:p", host="h:1", rest="/@")
 def test_an_accepted_url_has_one_meaning(user: str, host: str, rest: str) -> None:
     """Whatever the schema accepts connects to the host, and with the password, that a rotation replaces."""
     text = f"postgresql://{user}@{host}{rest}" if user else f"postgresql://{host}{rest}"

@@ -9,12 +9,10 @@ import psutil
 
 from ci.ground import errors, ports, processes
 
-SAME_START = 2.0  # seconds; the start of a process is calculated from the clock, which may be set meanwhile
-
 
 @dataclass(frozen=True)
 class Process:
-    """A process: its pid, and its start in seconds of the epoch, because a pid is reused later."""
+    """A process: its pid, and when it began, because a pid is reused later."""
 
     pid: int
     created: float
@@ -22,14 +20,13 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> "Process":
         """Return the process that has this pid now."""
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, processes.began(psutil.Process(pid)))
 
     def find(self) -> psutil.Process | None:
         """Return a handle, or None when the process has ended."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < SAME_START
-            return process if same and processes.alive(process) else None
+            return process if processes.is_from(process, self.created) and processes.alive(process) else None
         except psutil.NoSuchProcess:
             return None
 

@@ -12,12 +12,12 @@ import tempfile
 from pathlib import Path
 
 from ci.gates.finding import Findings
-from ci.gates.leaks import objects
-from ci.gates.leaks.feed import Feed
+from ci.gates.leaks import known
 from ci.gates.leaks.files import check_folder, check_image
+from ci.gates.leaks.known import Known
 from ci.gates.leaks.look import Look
+from ci.gates.leaks.objects import Places, Reader
 from ci.gates.leaks.rules import RULES
-from ci.ground.errors import GateError
 from ci.ground.git import Git, opened
 from ci.ground.repo import Repo
 
@@ -29,21 +29,19 @@ def check(repo: Repo, look: Look | None = None) -> Findings:
 
     Without a look it is one by the checkout's own schema.
     """
-    source = opened(repo.root)
+    look, source = look or Look.of(repo), opened(repo.root)
     commits = source("rev-list", "--all", "--topo-order", "--reverse").decode().split()
     with tempfile.TemporaryDirectory(prefix="lockstep-leaks-") as folder:
         # --shared copies no object: nothing of the history, not even packed, is written anywhere.
         source("clone", "--quiet", "--mirror", "--shared", str(source.root), folder)
         git = Git(Path(folder))
-        git("rev-list", "--all", "--objects", "--quiet")  # fails when anything is missing
-        places = objects.places(git, commits)
-        ids = git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)").decode().split()
-        look, feed = look or Look.of(repo), Feed()
-        for line in git("for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace").splitlines():
-            name, _, ref = line.partition(" ")
-            places.names.setdefault(ref, name)
-        totals = objects.look_at(git, look, ids, places, feed)
-    return _findings(look, places, totals, commits, "the repository is broken: clone it again")
+        reader = Reader(git, look, _known(source, look))
+        reader.commits(commits)
+        ids = git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
+        refs = git("for-each-ref", "--format=%(refname) %(objectname)").decode(errors="replace").splitlines()
+        names = dict(line.rsplit(" ", 1) for line in refs)
+        reader.rest(ids, names)
+    return _findings(reader, {"commits": len(commits), "objects": len(ids)})
 
 
 def check_commits(repo: Repo, base: str | None) -> Findings:
@@ -51,20 +49,20 @@ def check_commits(repo: Repo, base: str | None) -> Findings:
 
     Without a base that is the whole history of it.
     """
-    git = opened(repo.root)
+    git, look = opened(repo.root), Look.of(repo)
     ends = [
         git("rev-parse", "--verify", "--end-of-options", f"{end}^{{commit}}").decode().strip()
         for end in (repo.commit or "HEAD", *([] if base is None else [base]))
     ]
     span = (ends[0], *(f"^{end}" for end in ends[1:]))
     commits = git("rev-list", "--topo-order", "--reverse", *span).decode().split()
-    listed = git("rev-list", "--objects", "--no-object-names", *span).decode().split()
-    places, look, feed = objects.places(git, commits), Look.of(repo), Feed()
+    ids = set(git("rev-list", "--objects", "--no-object-names", *span).decode().split()) if base else None
+    reader = Reader(git, look, _known(git, look))
+    reader.commits(commits, ids)
     if not repo.commit:
         branch = git("rev-parse", "--symbolic-full-name", "HEAD").decode(errors="replace").strip()
-        places.names.setdefault(branch, ends[0])
-    totals = objects.look_at(git, look, listed, places, feed)
-    return _findings(look, places, totals, commits, "fetch the base and try again")
+        reader.rest((), {branch: ends[0]})
+    return _findings(reader, {"commits": len(commits)})
 
 
 def check_staged(repo: Repo) -> Findings:
@@ -83,20 +81,23 @@ def check_staged(repo: Repo) -> Findings:
         for entry, path in zip(words[::2], words[1::2], strict=True)
         if entry.split(b" ")[1] != b"160000"
     }
-    look, feed = Look.of(repo), Feed()
+    look = Look.of(repo)
     paths = {blob: path for path, blob in staged.items()}
-    places = objects.Places({blob: (0, "", path) for blob, path in paths.items()})
-    look.names(feed, staged)
-    if staged:
-        objects.look_at(git, look, paths, places, feed)
+    places = Places({blob: (0, "", path) for blob, path in paths.items()}, names=dict.fromkeys(staged, ""))
+    Reader(git, look, Known()).at(list(paths), places)
     looked = {"files in the index": len(entries), **({"bytes": look.size} if staged else {})}
     return Findings(look.findings(lambda source: source.within(paths.get(source.id, source.id))), looked)
 
 
-def _findings(look: Look, places: objects.Places, totals: objects.Seen, commits: list[str], hint: str) -> Findings:
-    """Return the findings of a history; GateError with the hint unless each of its commits was read."""
-    if missing := set(commits) - totals.commits:
-        raise GateError(f"{len(missing)} of {len(commits)} commits were not read", hint)
+def _known(git: Git, look: Look) -> Known:
+    folder = git("rev-parse", "--path-format=absolute", "--git-common-dir").decode(errors="surrogateescape")
+    return Known(known.record(Path(folder.rstrip("\n")), look.rules))
+
+
+def _findings(reader: Reader, looked: dict[str, int]) -> Findings:
+    """Return the findings of a history, and note what needs no second look."""
+    reader.known.keep()
     # A commit that only deletes has no content that is new; its message was read.
-    looked = {"commits": len(commits), **({"blobs": totals.blobs} if totals.blobs else {}), "bytes": look.size}
-    return Findings(look.findings(places.place, places.order), looked)
+    counts = {"blobs": reader.blobs, "bytes": reader.look.size}
+    found = reader.look.findings(reader.places.place, reader.places.order)
+    return Findings(found, looked | {noun: count for noun, count in counts.items() if count})

@@ -91,7 +91,14 @@ def opener(data: bytes) -> Opener | None:
         return known
     if data[:2] in _ZLIB_HEADS and _inflates(data):
         return _zlib
-    return _zip if b"PK\x05\x06" in data[-66_000:] and zipfile.is_zipfile(io.BytesIO(data)) else None
+    return _zip if b"PK\x05\x06" in data[-66_000:] and _has_members(data) else None
+
+
+def _has_members(data: bytes) -> bool:
+    """Say whether a zip is within bytes: zipimport's own code has its magic numbers, and nothing packed."""
+    with suppress(*FAULTS):
+        return bool(zipfile.ZipFile(io.BytesIO(data)).infolist())
+    return False
 
 
 def _zip(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -99,7 +106,7 @@ def _zip(data: bytes) -> Iterator[tuple[str, bytes]]:
         _bounded(sum(member.file_size for member in archive.infolist()))
         if archive.comment:
             yield "comment", archive.comment
-        if before := data[: data.find(b"PK\x03\x04")]:
+        if before := data[: min((member.header_offset for member in archive.infolist()), default=0)]:
             yield "before it", before
         for member in archive.infolist():
             yield member.filename, b"" if member.is_dir() else archive.read(member)

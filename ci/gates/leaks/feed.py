@@ -12,7 +12,7 @@ from itertools import pairwise
 from ci.gates.leaks import archives, encodings
 
 SEGMENT = 90_000  # bytes of a text: gitleaks reads a file in pieces of 100 kB
-AROUND = 4  # lines before and after a change
+AROUND = 4  # lines before and after a change, where a name may be that a value belongs to
 REPEATED = 4_000  # bytes of a segment that the next one repeats
 _PRINTABLE = re.compile(rb"[\t\x20-\x7e]{6,}")
 
@@ -34,7 +34,8 @@ class Source:
 class Text:
     """A text: whose it is, the number of its first line there, its file's name, and the file if it is a part.
 
-    `at` is the line that all of it stands in, when it was encoded in that line.
+    `at` is the line that all of it stands in, when it was encoded in that line. `fresh` has the lines, counted
+    from 0, that are new or beside a new one; all are when there is none.
     """
 
     source: Source
@@ -44,10 +45,19 @@ class Text:
     whole: bytes = b""
     binary: bool = False
     at: int = 0
+    fresh: frozenset[int] | None = None
 
     def line(self, number: int) -> int:
         """Return the line of the source that a line of the text, counted from 0, is."""
         return self.at or self.first + number
+
+    @property
+    def known_by_form(self) -> bytes:
+        """The text with empty lines where they are old: what is known by its form alone stands in new ones."""
+        if self.fresh is None:
+            return self.data
+        lines = self.data.split(b"\n")
+        return b"\n".join(line if number in self.fresh else b"" for number, line in enumerate(lines))
 
 
 @dataclass
@@ -91,17 +101,25 @@ class Feed:
             self.add(source, new)
             return
         self.before[source] = b"\n%s\n" % old
-        for line, piece in changes(old, new):
-            self.text(source, piece, line, whole=new)
+        for line, piece, fresh in changes(old, new):
+            self.text(source, piece, line, whole=new, fresh=fresh)
             self._decoded(source, piece, line)
 
     def text(
-        self, source: Source, data: bytes, first: int = 1, *, whole: bytes = b"", binary: bool = False
+        self,
+        source: Source,
+        data: bytes,
+        first: int = 1,
+        *,
+        whole: bytes = b"",
+        binary: bool = False,
+        fresh: frozenset[int] | None = None,
     ) -> None:
         """Add what is known to be text, which begins with a line of that number."""
         for line, piece in segments(data, first):
-            part = whole or (data if len(piece) < len(data) else b"")
-            self._add(Text(source, line, piece, self._path(source), part, binary))
+            cut = len(piece) < len(data)
+            part = whole or (data if cut else b"")
+            self._add(Text(source, line, piece, self._path(source), part, binary, 0, None if cut else fresh))
 
     def _add(self, text: Text) -> None:
         self.texts.append(text)
@@ -143,27 +161,27 @@ class Feed:
             self.text(source, b"\n".join(_PRINTABLE.findall(data)), binary=True)
 
 
-def changes(old: bytes, new: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give what is new in a text, with AROUND lines on both sides: the number of the first line, and the lines.
+def changes(old: bytes, new: bytes) -> Iterator[tuple[int, bytes, frozenset[int] | None]]:
+    """Give what is new in a text, with AROUND lines on both sides: the first line's number, the lines, the fresh.
 
-    A line is new unless it followed the same line before: what moved below another name is new too. A text with a
-    private key is given whole, for only its head says what it is.
+    Two lines are fresh unless they followed each other before: what moved below another name is new too. A text
+    with a private key is given whole, for only its head says what it is.
     """
     if b"PRIVATE KEY" in new:
-        yield 1, new
+        yield 1, new, None
         return
     before, after = old.split(b"\n"), new.split(b"\n")
     known = set(pairwise([b"", *before]))
-    fresh = [number for number, pair in enumerate(pairwise([b"", *after])) if pair not in known]
+    second = [number for number, pair in enumerate(pairwise([b"", *after])) if pair not in known]
+    fresh = {line for number in second for line in (number - 1, number)}
     start = end = 0
-    for number in fresh:
+    for number in [*second, len(after) + 3 * AROUND]:
         if end and number - AROUND > end:
-            yield start + 1, b"\n".join(after[start:end])
+            lines = after[start:end]
+            yield start + 1, b"\n".join(lines), frozenset(at for at in range(len(lines)) if start + at in fresh)
             end = 0
         start = start if end else max(number - AROUND, 0)
         end = number + AROUND + 1
-    if end:
-        yield start + 1, b"\n".join(after[start:end])
 
 
 def segments(data: bytes, line: int = 1) -> Iterator[tuple[int, bytes]]:

@@ -2,17 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci.gates.finding import Finding, Rule, finding
-from ci.gates.leaks import parsed, rules, values
+from ci.gates.leaks import known, parsed, rules, values
 from ci.gates.leaks.feed import Feed, Source, Text
 from ci.gates.leaks.judge import Candidate, Judge, generic
 from ci.gates.leaks.lines import Lines
 from ci.gates.leaks.names import Kind, kind
 from ci.gates.leaks.scanner import Engine, Gitleaks, Hit
+from ci.ground import programs
 from ci.ground.repo import Repo
 from ci.ground.schema import Schema
 
@@ -42,10 +44,11 @@ class Leak:
 class Look:
     """One look of the gate: the engine, what it looks for, and what it has found so far.
 
-    `own` has the digests of lines that are not findings.
+    `own` has the digests of lines that are not findings. `rules` is a digest of everything that decides about a
+    leak; without it nothing is known from earlier looks.
     """
 
-    def __init__(self, engine: Engine, schema: Schema, own: Collection[bytes] = OWN) -> None:
+    def __init__(self, engine: Engine, schema: Schema, own: Collection[bytes] = OWN, rules: str = "") -> None:
         keys = list(schema.keys.values())
         self.engine = engine
         self.judge = Judge(keys)
@@ -53,6 +56,7 @@ class Look:
             self.judge.secret, {scheme for key in keys if key.secret for scheme in key.rules.get("url", ())}
         )
         self.own = own
+        self.rules = rules
         self.leaks: list[Leak] = []
         self.size = 0
         self._parsed: tuple[bytes, parsed.Parsed | None] | None = None
@@ -60,13 +64,19 @@ class Look:
     @classmethod
     def of(cls, repo: Repo) -> "Look":
         """Return a look with a checkout's program and schema."""
-        return cls(Gitleaks(repo.tool("gitleaks")), repo.schema)
+        program, schema = repo.tool("gitleaks"), repo.schema
+        keys = [(key.name, dict(key.rules), dict(key.meta)) for key in schema.keys.values()]
+        state = known.state(programs.digest(program).encode(), repr(keys).encode())
+        return cls(Gitleaks(program), schema, rules=state)
 
     def at(self, feed: Feed) -> None:
         """Find what may be leaks in a feed, and keep what the judge does not dismiss."""
         self.size += feed.size
         leaks: dict[tuple[Source, int], set[Leak]] = {}
-        for leak in (*self._known(feed), *self._read(feed)):
+        with ThreadPoolExecutor(1) as pool:  # an engine is a program of its own: it reads while we do
+            hits = pool.submit(self.engine.scan, feed.texts) if feed.texts else None
+            read = list(self._read(feed))
+        for leak in (*self._known(feed, hits.result() if hits else ()), *read):
             if leak.digest not in self.own:
                 leaks.setdefault((leak.source, leak.line), set()).add(leak)
         for same in leaks.values():
@@ -94,9 +104,8 @@ class Look:
             first.setdefault((leak.rule, leak.key, where, leak.source.kind, leak.digest), leak)
         return [_finding(leak, _masked(place(leak.source), secret)) for leak in first.values()]
 
-    def _known(self, feed: Feed) -> Iterator[Leak]:
+    def _known(self, feed: Feed, hits: Iterable[Hit]) -> Iterator[Leak]:
         """Give what the engine knows, and the judge does not dismiss."""
-        hits = self.engine.scan(feed.texts) if feed.texts else []
         for hit in hits:
             text = feed.texts[hit.text]
             if self._dismissed(hit):
@@ -113,8 +122,9 @@ class Look:
 
     def _read(self, feed: Feed) -> Iterator[Leak]:
         """Give what is read as names and values, and the judge does not dismiss."""
-        for text in feed.texts:
-            for candidate in self._candidates(text):
+        worded = self.lines.worded([text.data for text in feed.texts])
+        for text, numbers in zip(feed.texts, worded, strict=True):
+            for candidate in self._candidates(text, numbers):
                 if candidate.line < 0 or self.judge.dismisses(candidate):
                     continue
                 around = _between(text.data, candidate.line, candidate.last)
@@ -126,33 +136,22 @@ class Look:
                 key = candidate.name if rule is rules.SCHEMA_KEY else ""
                 yield Leak(text.source, text.line(candidate.line), rule, key, _digest(around), candidate.value)
 
-    def _candidates(self, text: Text) -> Iterator[Candidate]:
-        structure = self._structure(text)
+    def _candidates(self, text: Text, numbers: Sequence[int]) -> Iterator[Candidate]:
+        structure = self._structure(text) if numbers else None
         skipped: Collection[int] = ()
         if structure:
-            offset = text.first - 1
-            skipped = {line - offset for line in structure.lines} if text.whole else structure.lines
-            count = text.data.count(b"\n")
-            for candidate in structure.candidates:
-                moved = (
-                    replace(candidate, line=candidate.line - offset, last=candidate.last - offset)
-                    if text.whole
-                    else candidate
-                )
-                if 0 <= moved.line <= count:
-                    yield moved
-            for line, within in structure.texts:
-                for candidate in self.lines.candidates(
-                    within.encode(errors="replace"), "cell.py" if text.path.endswith(".ipynb") else "script.sh"
-                ):
-                    moved = replace(
-                        candidate,
-                        line=candidate.line + line - (offset if text.whole else 0),
-                        last=candidate.last + line - (offset if text.whole else 0),
-                    )
-                    if 0 <= moved.line <= count:
-                        yield moved
-        yield from self.lines.candidates(text.data, text.path, skipped)
+            offset = text.first - 1 if text.whole else 0
+            skipped = {line - offset for line in structure.lines}
+            last = text.data.count(b"\n")
+            within = (
+                replace(candidate, line=candidate.line + line, last=candidate.last + line)
+                for line, inner in structure.texts
+                for candidate in self._inner(inner.encode(errors="replace"), text.path)
+            )
+            for candidate in (*structure.candidates, *within):
+                if 0 <= candidate.line - offset <= last:
+                    yield replace(candidate, line=candidate.line - offset, last=candidate.last - offset)
+        yield from self.lines.candidates(text.data, text.path, numbers, skipped, text.fresh)
         if text.binary:
             yield from self._strings(text)
         if b"PuTTY-User-Key-File" in text.data:
@@ -160,9 +159,14 @@ class Look:
                 line = text.data.count(b"\n", 0, match.start(1))
                 yield Candidate(rules.ASSIGNMENT, "private_key", match[1].decode(), line, line)
 
+    def _inner(self, text: bytes, path: str) -> Iterator[Candidate]:
+        """Give what may be leaks in a value of a structured file that is a script, or a notebook's code."""
+        (numbers,) = self.lines.worded([text])
+        return self.lines.candidates(text, "cell.py" if path.endswith(".ipynb") else "script.sh", numbers)
+
     def _structure(self, text: Text) -> parsed.Parsed | None:
         """Return what a structured file holds, if anything in this text could be a leak."""
-        if text.at or text.source.kind != "content" or not self.lines.worth(text.data):
+        if text.at or text.source.kind != "content":
             return None
         file = text.whole or text.data
         if self._parsed is None or self._parsed[0] is not file:
@@ -174,9 +178,11 @@ class Look:
         strings = text.data.decode(errors="replace").split("\n")
         for number, string in enumerate(strings):
             for name in self.judge.secret:
-                if name not in string:
+                # In a row of SQLite a byte is before it and its value behind it; but ERRORTOKEN is no TOKEN.
+                match = name in string and re.search(rf"(?<![A-Z0-9_]{{2}}){name}", string)
+                if not match:
                     continue
-                behind = string.partition(name)[2]
+                behind = string[match.end() :]
                 near = [behind, *strings[max(number - 3, 0) : number], *strings[number + 1 : number + 4]]
                 for value in near:
                     word = value.strip().strip("\t ")

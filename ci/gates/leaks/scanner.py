@@ -1,11 +1,10 @@
 """Engines that know credentials by their form, and the real gitleaks as one that cannot fail open.
 
-gitleaks gets one tar, in which each text is a file with its own name: no rule reaches from one file into the
-next, and rules for names see names. It gets nothing through `gitleaks git`, which leaves out merges, archives,
-what an attribute calls binary, messages, names and UTF-16, and ends with 0 when git fails. A run counts only if
-it ended with our own exit code for leaks, reported no error, read every byte (it says how many), and found the
-markers, the first and the last file. The tar is in memory (/dev/shm) where the machine has that, and readable by
-its owner alone.
+gitleaks gets one tar of files with their own names: no rule reaches from one text into the next, and rules for
+names see names. It gets nothing through `gitleaks git`, which leaves out merges, archives, what an attribute calls
+binary, messages, names and UTF-16, and ends with 0 when git fails. A run counts only if it ended with our own exit
+code for leaks, reported no error, read every byte (it says how many), and found the markers, the first and the
+last file. The tar is in memory (/dev/shm) where the machine has that, and readable by its owner alone.
 """
 
 import io
@@ -15,8 +14,11 @@ import secrets
 import string
 import tarfile
 import tempfile
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,6 +43,9 @@ _LEFT_OUT = re.compile(
     r"|/(?:v?env|virtualenv)/lib|/lib(?:64)?/python|/python/|\.dist-info|verification-metadata\.xml|Database.refactorlog|/\.git$"
 )
 _GENERIC_ELSEWHERE = "generic-api-key"
+GAP = b"\n" * 12  # between two texts of a file: more than any rule passes over, but for those of _SPANS
+SHARED = 16_000  # bytes of texts that share a file
+_SPANS = re.compile(rb"(?i)-----BEGIN|\bkind\b")  # a text that is alone: a key, or an object of Kubernetes
 
 
 @dataclass(frozen=True)
@@ -70,39 +75,77 @@ class Gitleaks:
 
     def scan(self, texts: Sequence[Text]) -> list[Hit]:
         """Return what was found in the texts."""
-        markers = [_marker(), _marker()]
-        # An empty first line, for gitleaks leaves out a file that begins as a program or a picture does.
-        contents = [b"\n" + content for content in (markers[0], *(text.data for text in texts), markers[1])]
-        names = ["marker.txt", *(text.path for text in texts), "marker.txt"]
+        markers = [_File("marker.txt", [_marker()]), _File("marker.txt", [_marker()])]
+        packed = [markers[0], *_files(texts), markers[1]]
         memory = Path("/dev/shm")  # noqa: S108, the kernel's folder in memory
         with tempfile.TemporaryDirectory(
             prefix="lockstep-leaks-", dir=memory if memory.is_dir() else None
         ) as name:
             folder = Path(name)
             (folder / "rules.toml").write_text('title = "lockstep"\n[extend]\nuseDefault = true\n')
-            (folder / "feed.tar").write_bytes(_packed(names, contents))
+            (folder / "feed.tar").write_bytes(_packed(packed))
             # It reads .gitleaksignore in its working folder, which has none.
             done = command.attempt(_argv(self.program, folder), input=b"", cwd=folder, timeout=3600)
-        _believable(done, sum(map(len, contents)))
+        _believable(done, sum(len(file.content) for file in packed))
         hits = _hits(done.stdout)
-        last = len(contents) - 1
+        last = len(packed) - 1
         if not all(any(hit.text == at and hit.rule == "github-pat" for hit in hits) for at in (0, last)):
             raise GateError("gitleaks did not find its markers", HINT)
+        placed = (packed[hit.text].placed(hit) for hit in hits if 0 < hit.text < last)
         return [
-            Hit(hit.text - 1, hit.rule, hit.first, hit.last, hit.secret, hit.match)
-            for hit in hits
-            if 0 < hit.text < last
-            and not (hit.rule == _GENERIC_ELSEWHERE and _LEFT_OUT.search("/" + texts[hit.text - 1].path))
+            hit
+            for hit in placed
+            if not (hit.rule == _GENERIC_ELSEWHERE and _LEFT_OUT.search("/" + texts[hit.text].path))
         ]
 
 
-def _packed(names: Sequence[str], contents: Sequence[bytes]) -> bytes:
+@dataclass
+class _File:
+    """A file of the tar: texts with empty lines between them, and their indices."""
+
+    name: str
+    parts: list[bytes]
+    indices: list[int] = field(default_factory=list)
+
+    @cached_property
+    def content(self) -> bytes:
+        # An empty first line, for gitleaks leaves out a file that begins as a program or a picture does.
+        return b"\n" + GAP.join(self.parts)
+
+    def placed(self, hit: Hit) -> Hit:
+        """Return a hit in the file as one in a text; what begins before a text ends in it."""
+        lines = [part.count(b"\n") + len(GAP) for part in self.parts[:-1]]
+        begins = list(accumulate(lines, initial=1))
+        at = bisect_right(begins, hit.last) - 1
+        first, last = (max(line - begins[at], 0) for line in (hit.first, hit.last))
+        return replace(hit, text=self.indices[at], first=first, last=last)
+
+
+def _files(texts: Sequence[Text]) -> list[_File]:
+    """Return what gitleaks reads; small texts of one name share a file, for files cost it more than lines do."""
+    files: list[_File] = []
+    opened: dict[str, _File] = {}
+    for index, text in enumerate(texts):
+        part = text.known_by_form
+        alone = not part.endswith(b"\n") or bool(_SPANS.search(part))  # some rules ask for the end of a text
+        file = None if alone else opened.get(text.path)
+        if file is None or sum(map(len, file.parts)) + len(part) > SHARED:
+            file = _File(text.path, [])
+            files.append(file)
+            if not alone:
+                opened[text.path] = file
+        file.parts.append(part)
+        file.indices.append(index)
+    return files
+
+
+def _packed(files: Sequence[_File]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for number, (name, content) in enumerate(zip(names, contents, strict=True)):
-            member = tarfile.TarInfo(f"{number}/{_named(name)}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+        for number, file in enumerate(files):
+            member = tarfile.TarInfo(f"{number}/{_named(file.name)}")
+            member.size = len(file.content)
+            archive.addfile(member, io.BytesIO(file.content))
     return packed.getvalue()
 
 
@@ -147,7 +190,7 @@ def _hit(row: dict[str, Any]) -> Hit:
     member = _MEMBER.search(row["File"])
     if member is None:
         raise ValueError
-    first = max(row["StartLine"] - 2, 0)
+    first = row["StartLine"] - 1
     return Hit(int(member[1]), row["RuleID"], first, first + row["Match"].count("\n"), row["Secret"], row["Match"])
 
 

@@ -25,7 +25,7 @@ _WORDS = re.compile(
 # ${X}, $(x), {{ x }}, ${{ x }}, <x>, {x}, %s, %(x)s, %X%, #{x}, @x@, [x]: what is filled in later.
 _FILLED = re.compile(
     r"\$\{\{.*?\}\}|\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$\{[^{}]*\}|#\{[^{}]*\}|\$\([^()]*(?:\([^()]*\)[^()]*)*\)|<[A-Za-z][^<>]*>|%\(\w+\)[sd]"
-    r"|%[A-Za-z_]\w+%|%[+-]?[sdrqvx]|\{[A-Za-z_]?[\w.\[\]()'!:, -]*\}|@[A-Z_]{3,}@|\$\$?[A-Za-z_]\w*|__[A-Z][A-Z_]+__"
+    r"|%[A-Za-z_]\w+%|%[+-]?[sdrqvx]|\{[A-Za-z_]?[\w.\[\]()'!:, -]*\}|@[A-Z_]{3,}@|@[A-Z][A-Z\d_]{2,}|\$\$?[A-Za-z_]\w*|__[A-Z][A-Z_]+__"
 )
 _BRACED = re.compile(r"\$\{[A-Za-z_][\w.]*(?::?[-=?+][^{}]*|:[^{}]*)?\}|\{\{.*\}\}")
 _REFERENCE = re.compile(
@@ -36,6 +36,7 @@ _REFERENCE = re.compile(
     |!\w+.*|\{(?:cipher|noop|bcrypt)\}.*|vault:\S+|data\.\S+|local\.\S+|var\.\S+|module\.\S+
     |/(?:run|etc|var|opt|home|usr|mnt|tmp|root|app|config|secrets?|vault|path|dev|data|srv|api|v1|auth)/[\w./*-]*|~/[\w./-]*|\.{1,2}/[\w./-]*
     |[A-Za-z]:\\[\w\\. -]+
+    |\$\{?\w+\}?/[\w./${}-]*|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,4}|(?:[a-z0-9-]+\.)+(?:com|org|io|net|in|dev|sh)/[\w./-]*
     |(?:https?|file|ftp|wss?|urn|chrome|mailto)://[^\s@]*|urn:[\w:.-]+
     """.replace("{}{}", "{}"),
 )
@@ -55,7 +56,7 @@ _PUBLIC = re.compile(
     r"|MI(?:IBIjANBgkqhkiG9w0BAQE|GfMA0GCSqGSIb3DQEBA|ICIjANBgkqhkiG9w0BAQE|IC[A-Za-z0-9+/]{2}DCC|I[A-Z][A-Za-z0-9+/]{3}CCA).*|AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh).*|[0-9a-f]{2}(?::[0-9a-f]{2}){15,}"
     # what begins as a token of a provider and has not its form: gitleaks knows the real ones
     r"|xox[a-z]-.*|dapi\w*|AIza[\w-]*|sm_[aps]at_\w*|(?:\d|clm)[\w]{3,17}:A[\w-]*"
-    r"|data:[a-z]+/.*|@?[\w./-]+@sha256:[0-9a-f]{64}"
+    r"|data:[a-z]+/.*|@?[\w./-]+@sha256:[0-9a-f]{64}|[\w%]+/[\w%]+/[\w%-]+/\w+/aws4_request"
 )
 # What manuals print, so that everybody has it: of AWS, Stripe, jwt.io, Square, GitHub and Azurite.
 EXAMPLES = frozenset(
@@ -78,10 +79,18 @@ _JWT_IO = (
     "XbPfbIHMI6arZ3Y922BhjWgQzWXcXNrz",
     "he0ErCNloe4J7Id0Ry2SEDg09lKkZkfs",
 )  # how the signatures of its examples begin
-_IMPOSSIBLE = re.compile(
-    "b[xqz]|c[jvxpbg]|d[xq]|f[qxjvz]|g[qxjvz]|h[xjqvz]|j[bcdfghklmnpqrstvwxyz]|k[qxzj]|l[jx]|m[xqzj]|p[xzqj]|q[abcdefghjklmnopqrstvwxyz]|s[xzj]|t[qx]|v[bcdfghjklmnpqtvwxz]"
-    "|w[xvjqz]|x[jgkmndrsxz]|z[bcdfgjkmnpqrstvwx]|[bcdfghjklmnpqrstvwxz]{5}|[aeiou]{4}|(.)\\1\\1"
+# How common a pair of letters is in the words of manuals and programs, aa to zz: 0 (one in a thousand) to 9 (one in
+# four of those that begin so). A word of six letters or more has few rare ones; random letters have many.
+_COMMON_PAIRS = (
+    "26762461604867060879542142855584417439507426748310638153821760774293265860103075469343942554730574642030"
+    "64785551301668353987354640834487309007328336667021507041936680355775086363011293439213803454840646620052"
+    "55766560002769851677050405935591156151118411818161116445944283064454338673514282359221812723841266631071"
+    "95349321812562781064612250727776936244356302885501315566246053567956086675532082448235603822860867632050"
+    "13615145114845313131911331825594508044657405775430606163832780454366337972405081539227900542740776513060"
+    "67657460601768470778200300934293309001426422504400218215833780550782077433240050838424804542090359320552"
+    "6555645470067769058754504285339300800340733455535066"
 )
+_LEAST_COMMON = {5: 4.6, 6: 5.2, 7: 5.5}  # on the average of a word, by its length; 5.9 if it is longer
 _MASKED = re.compile(r"(?i)x{6,}|\*{3,}|\.{3,}|…")
 _RUN = re.compile(
     r"abcdefgh(?:i(?:j(?:k(?:l(?:m(?:n(?:o(?:p(?:q(?:r(?:s(?:t(?:u(?:v(?:w(?:x(?:yz?)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?|(?:0?123456789?0?)+|(?:0?1234567890?)+(?:abcdef)*|(.)\1{7,}|(?:deadbeef)+|(?:0123456789abcdef)+|abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
@@ -89,82 +98,12 @@ _RUN = re.compile(
 _SEGMENTS = re.compile(r"[-_./: @+#~]+")
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d]+")
 _FUNCTION_WORDS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "is",
-        "are",
-        "was",
-        "be",
-        "your",
-        "you",
-        "my",
-        "our",
-        "their",
-        "his",
-        "to",
-        "of",
-        "for",
-        "in",
-        "on",
-        "with",
-        "and",
-        "or",
-        "not",
-        "no",
-        "please",
-        "enter",
-        "must",
-        "has",
-        "have",
-        "this",
-        "that",
-        "it",
-        "if",
-        "as",
-        "by",
-        "from",
-        "at",
-        "can",
-        "will",
-        "should",
-        "new",
-        "old",
-        "current",
-        "invalid",
-        "wrong",
-        "forgot",
-        "reset",
-        "confirm",
-        "use",
-        "used",
-        "using",
-        "set",
-        "when",
-        "password",
-        "token",
-        "secret",
-        "key",
-        "passwords",
-        "tokens",
-        "secrets",
-        "keys",
-        "user",
-        "users",
-        "all",
-        "any",
-        "only",
-        "between",
-        "access",
-        "valid",
-        "required",
-        "do",
-        "does",
-        "did",
-        "optional",
-        "returns",
-    ]
+    (  # noqa: SIM905, as a list it is seventy lines
+        "the a an is are was be your you my our their his to of for in on with and or not no please enter must "
+        "has have this that it if as by from at can will should new old current invalid wrong forgot reset "
+        "confirm use used using set when password token secret key passwords tokens secrets keys user users all "
+        "any only between access valid required do does did optional returns"
+    ).split()
 )
 _TYPE_NAME = re.compile(
     r"\w*[a-z](?:Private|Public|Secret|Api|Access|Type|Token|Password|[A-Z][a-z]{2,})(?:Key|Token|Secret|Password|Type|Error|Exception|Name|Id|Field|Config|Provider|Manager|Service)s?(?:Type|Pair)?s?|\w*(?:Private|Public)Key(?:Type)?s?"
@@ -261,13 +200,16 @@ def wordlike(letters: str) -> bool:
     short = sum(len(piece) <= 2 for piece in pieces)
     if len(pieces) > 2 and (short > 2 or (short > 1 and max(map(len, pieces)) < 6)):
         return False
-    for piece in pieces:
-        low = piece.lower()
-        if len(low) > 3 and piece != piece.upper() and not any(letter in "aeiouy" for letter in low):
-            return False
-        if len(low) > 5 and (_IMPOSSIBLE.search(low) or sum(letter in "aeiouy" for letter in low) * 6 < len(low)):
-            return False
-    return True
+    return all(map(_spoken, pieces))
+
+
+def _spoken(piece: str) -> bool:
+    """Say whether letters of one case can be a word; nobody can tell with four letters or fewer."""
+    places = [ord(letter) - ord("a") for letter in piece.lower()]
+    if len(places) <= 4 or max(places) > 25:
+        return True
+    common = sum(int(_COMMON_PAIRS[26 * one + other]) for one, other in pairwise(places))
+    return common >= _LEAST_COMMON.get(len(places), 5.9) * (len(places) - 1)
 
 
 @lru_cache(maxsize=50_000)
@@ -281,6 +223,8 @@ def identifier(value: str, digits: int = 3) -> bool:
         return False
     if _TYPE_NAME.fullmatch(value):
         return True
+    if segments[0].isdigit() and len(segments) > 1 and len(segments[0]) <= 4:  # the name of a migration
+        segments = segments[1:]
     return all(_segment(segment, digits) for segment in segments)
 
 
@@ -314,7 +258,8 @@ def prose(value: str) -> bool:
 
 def typed(value: str) -> bool:
     """Say whether a value is the name of a type."""
-    return bool(_TYPE.fullmatch(value)) and all(map(wordlike, re.findall(r"[A-Za-z]+", value)))
+    few = len(re.findall(r"\d+", value)) <= 2  # numbers: Sha256, Base64Url
+    return few and bool(_TYPE.fullmatch(value)) and all(map(wordlike, re.findall(r"[A-Za-z]+", value)))
 
 
 def expression(value: str) -> bool:
@@ -338,10 +283,5 @@ def random_looking(value: str) -> bool:
     if identifier(value):
         return False
     if digits == 0:
-        return (
-            len(value) >= 16
-            and value != value.lower()
-            and bool(re.fullmatch(r"[\w+/=-]+", value))
-            and not wordlike(value)
-        )
+        return len(value) >= 16 and value != value.lower() and bool(re.fullmatch(r"[\w+/=-]+", value))
     return letters >= 4

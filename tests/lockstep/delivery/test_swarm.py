@@ -421,8 +421,9 @@ def test_a_remote_swarm_that_has_the_image_is_asked_alone(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        # As Docker 20.10 said them, to a leader that had lost the majority a moment before, and to another fault.
+        # As Docker 20.10 said them, to leaders that had lost the majority a moment before, and to another fault.
         ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "the swarm has no leader"),
+        ("rpc error: code = Unknown desc = context deadline exceeded", "the swarm has no leader"),
         ("rpc error: code = InvalidArgument desc = max length", "the engine refused to create config"),
     ],
 )

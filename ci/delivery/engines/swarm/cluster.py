@@ -15,7 +15,7 @@ from ci.ground import errors
 PREFIX = "lockstep"
 NOT_FOUND, CONFLICT = 404, 409
 OUTDATED = "out of sequence"
-NO_LEADER, LATE = "does not have a leader", "code = DeadlineExceeded"  # as the engine says it
+NO_LEADER, LATE = "does not have a leader", "context deadline exceeded"  # as the engine says it
 REMOVAL_SECONDS = 30
 ELECTION_SECONDS = 45  # managers took 12 to 35 s to agree on a leader after one was lost or came back
 

@@ -20,9 +20,7 @@ from docker.errors import APIError
 from ci.delivery import release as releases
 from ci.delivery.engines.swarm.cluster import CONFLICT, Cluster, absent, label
 from ci.delivery.release import FAILED, HEALTHY, Release
-from ci.ground import errors, machine
-
-SAME_START = 2.0  # seconds; the start of a process is calculated from the clock
+from ci.ground import errors, machine, processes
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def _me() -> dict[str, Any]:
         "who": machine.user(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "born": process.create_time(),
+        "born": processes.began(process),
         "since": releases.now(),
     }
 
@@ -119,7 +117,7 @@ def _dead(holder: dict[str, Any]) -> bool:
     if holder["host"] != socket.gethostname():
         return False
     try:
-        return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) > SAME_START)
+        return not processes.is_from(psutil.Process(holder["pid"]), holder["born"])
     except psutil.NoSuchProcess:
         return True
 

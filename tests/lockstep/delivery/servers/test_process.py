@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ci.delivery import servers
@@ -30,6 +31,21 @@ def test_recycled_pid(tmp_path: Path, sleeper: Process) -> None:
 
     assert not servers.stop(tmp_path / "redis")
     assert sleeper.find()
+
+
+def test_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch, sleeper: Process) -> None:
+    """The start of a process by the clock moves with it, and the process is still the same."""
+    by_the_clock = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: by_the_clock(process) + 60)
+
+    assert sleeper.find()
+
+
+def test_a_record_of_an_earlier_version(sleeper: Process) -> None:
+    """It has the time by the clock; the process is found all the same."""
+    recorded = psutil.Process(sleeper.pid).create_time() + 1
+
+    assert Process(sleeper.pid, recorded).find()
 
 
 def test_deaf_process(tmp_path: Path) -> None:

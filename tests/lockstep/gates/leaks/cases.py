@@ -5,7 +5,8 @@ import string
 import uuid
 from base64 import b64encode
 
-# {v} is a random value, {f} one that begins with true and contains false, {p} a passphrase.
+# {v} is a random value, {f} one that begins with true and contains false, {p} a passphrase,
+# {l} letters that are no word.
 BAD = {
     "schema-key": {
         "dotenv.env": "SMTP_PASSWORD={v}",
@@ -91,6 +92,7 @@ BAD = {
     "login-call": {
         "mail.py": 'server.login("mailer", "{v}")',
         "http.py": "HTTPBasicAuth('me', '{p}')",
+        "create.py": 'create_user("bob", "bob@mail.internal", "{v}")',
         "tuple.py": 'get(url, auth=("me", "{v}"))',
     },
     "pgpass": {"lines.txt": "db.internal:5432:app:me:{v}\n*:*:*:other:{v2}"},
@@ -145,6 +147,11 @@ BAD = {
         "bold.md": "**Password:** `{v}`",
         "prose.md": "The api token is `{t}`.",
         "tabs.tsv": "mail_password\t{v}",
+        "letters.py": 'password = "{l}"',
+        "letters-and-signs.go": 'Secret: "{l}-{l}",',
+        "set.md": "helm install --set user=app,mailPassword={v} shop",
+        "setting.md": "mail_password = {v}",
+        "query.py": 'url = "https://files.internal/x?password={v}&page=2"',
         "signed.txt": "https://files.internal/x?sp=r&sig={t}",
         "putty.txt": "PuTTY-User-Key-File-3: ssh-ed25519\nPrivate-Lines: 1\n{t}\n",
     },
@@ -208,6 +215,14 @@ GOOD = {
     "settings.yml": "token_url: https://a.internal/token\nmax_tokens: 4096\npassword_min_length: 8",
     "names.py": "BUILTINS = {'set_password', 'sodium_crypto_pwhash', 'pwd', 'read', 'gss_krb5_rfc1964_keydata'}",
     "model.cs": "public string Password { get; set; }",
+    "migration.py": 'dependencies = [("auth", "0006_require_content_types")]',
+    "moved.py": 'Moved("PasswordMgr", "urllib2", "urllib.request")',
+    "auth.txt": 'password = request.POST["password1"]\npasswords <password-upgrades>',
+    "imports.go": 'passwordutil "github.com/argoproj/argo-cd/v2/util/password"',
+    "template.ini": "esxi_password: @ESXI2_PASSWORD\npassword_encryption: scram-sha-256\nTOKEN=${FOLDER}/token_2",
+    "parallel.md": "$ ./runtests.py basic --parallel=1",
+    "user.py": 'add("slack://token:user@example.com/1:1")',
+    "signature.go": 'credential := "%s/%s/%s/s3/aws4_request"',
     "lockstep.css": ".token { color: #ffcc00 }\nToken: '#cccccc'",
     "server.crt": "-----BEGIN CERTIFICATE-----\n{b64long}\n-----END CERTIFICATE-----",
 }
@@ -221,12 +236,13 @@ def made_up() -> dict[str, str]:
         return "".join(secrets.choice(alphabet) for _ in range(length))
 
     return {
-        "v": f"{some(letters, 9)}-{some(letters, 9)}7",
-        "v2": f"{some(letters, 9)}-{some(letters, 9)}7",
-        "f": f"true{some(letters, 6)}false{some(letters, 6)}",
+        "v": f"{some(letters, 4)}3{some(letters, 4)}-{some(letters, 4)}5{some(letters, 4)}7",
+        "v2": f"{some(letters, 4)}3{some(letters, 4)}-{some(letters, 4)}5{some(letters, 4)}7",
+        "f": f"true{some(letters, 6)}false{some(letters, 5)}7",
         "p": " ".join(some(string.ascii_lowercase, 6) for _ in range(4)),
         "s": f"{some(letters, 4)}#%&*!{some(letters, 4)}~^({some(letters, 4)})",
         "e": f"{some(string.ascii_lowercase, 3)}{some(string.digits, 2)}{some(string.ascii_lowercase, 3)}",
+        "l": secrets.choice("qxzj") + some("bcdfghjkmnpqtvwxz", 9),
         "t": some(letters, 32),
         "h": secrets.token_hex(16),
         "b": some("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", 58),

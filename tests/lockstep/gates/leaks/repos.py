@@ -48,7 +48,7 @@ def output(
     done = subprocess.run(
         [sys.executable, "-m", "ci.gates.leaks", *words, *([] if cwd else [str(repo.root)])],
         cwd=cwd or gate,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(gate), **(environ or {})},
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(gate), **(environ or {})},
         capture_output=True,
         check=False,
     )

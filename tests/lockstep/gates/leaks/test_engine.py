@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ci.gates import leaks
+from ci.gates.leaks.feed import Source, Text
+from ci.gates.leaks.scanner import Gitleaks
 from ci.ground import command
 from ci.ground.repo import Repo
 from tests import checkouts
@@ -37,6 +39,34 @@ def test_a_rule_of_several_lines_ends_with_its_file(repo: Repo) -> None:
     commit(repo, "x/2-leak.sh", f'curl -H "X-API-Key: {token}" https://b.example\n')
 
     assert ["x/2-leak.sh"] == [one.place for one in leaks.check_folder(repo)]
+
+
+def test_each_hit_is_in_its_text_and_line(repo: Repo) -> None:
+    """However many texts have one name, and whether or not they begin or end with empty lines."""
+    texts, expected = [], []
+    for number in range(60):
+        lines = ["", *[f"line {count}" for count in range(number % 7)], ""]
+        if number % 3:
+            lines.insert(number % len(lines), f"ref ghp_{made_up()['a36']}")
+            expected.append((number, number % len(lines[:-1])))
+        data = "\n".join(lines).encode() + b"\n" * (number % 2)
+        texts.append(Text(Source(str(number)), 1, data, f"{number % 4}.txt"))
+    long = b"x" * 9_000
+    texts += [Text(Source("a"), 1, long + b"\nghp_" + made_up()["a36"].encode(), "0.txt") for _ in range(3)]
+
+    found = [(hit.text, hit.first) for hit in Gitleaks(repo.tool("gitleaks")).scan(texts)]
+
+    assert [*expected, (60, 1), (61, 1), (62, 1)] == sorted(found)
+
+
+def test_a_rule_that_asks_for_the_end_of_a_text(repo: Repo) -> None:
+    """Two texts of one name end with such a secret."""
+    urls = (f"https://{secrets.token_hex(4)}:{secrets.token_hex(4)}@gems.contribsys.com" for _ in range(2))
+    texts = [Text(Source(url), 1, f"source\n{url}".encode(), "Gemfile") for url in urls]
+
+    found = Gitleaks(repo.tool("gitleaks")).scan(texts)
+
+    assert [(0, 1), (1, 1)] == [(hit.text, hit.first) for hit in found]
 
 
 @pytest.mark.parametrize("name", ["poetry.lock", "vendor/github.com/x/a.go", "notes.tar.md", "a.zip"])

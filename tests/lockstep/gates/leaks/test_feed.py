@@ -14,12 +14,24 @@ def test_changes_hold_every_pair_of_lines_that_is_new(seed: int) -> None:
     new = [chosen.choice("abcdefgh") if chosen.random() < 0.1 else line for line in old]
     new[:10] = reversed(new[:10])
     given = list(feeds.changes("\n".join(old).encode(), "\n".join(new).encode()))
-    seen = {first + at for first, text in given for at in range(text.count(b"\n") + 1)}
+    seen = {first + at for first, text, _ in given for at in range(text.count(b"\n") + 1)}
 
     for number, pair in enumerate(pairwise(new), 1):
         assert pair in set(pairwise(old)) or {number, number + 1} <= seen
-    for first, text in given:
+    for first, text, _ in given:
         assert text.decode().split("\n") == new[first - 1 : first + text.count(b"\n")]
+
+
+def test_an_engine_gets_new_lines_and_those_beside_them() -> None:
+    """The other lines are empty, so that each has its number."""
+    old = [f"line {number}" for number in range(20)]
+    feed = feeds.Feed()
+
+    feed.add_version(feeds.Source("a"), "\n".join(old).encode(), "\n".join([*old[:8], "new", *old[9:]]).encode())
+
+    (text,) = feed.texts
+    assert (5, [*old[4:8], "new", *old[9:14]]) == (text.first, text.data.decode().split("\n"))
+    assert ["", "", "", "line 7", "new", "line 9", "", "", "", ""] == text.known_by_form.decode().split("\n")
 
 
 @pytest.mark.parametrize("unit", [b"word ", b"a line of some length\n", b"a\n\nb\n", b"\n", b"x"])

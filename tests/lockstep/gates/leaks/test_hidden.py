@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ci.gates import leaks
 from ci.ground import command
 from ci.ground.repo import Repo
 from tests import checkouts
@@ -173,3 +174,11 @@ def test_objects_without_a_path_are_told_apart(hidden: Hidden) -> None:
     found = [one for one in json.loads(hidden.printed)["findings"] if one["place"].endswith(":(blob)")]
 
     assert 3 == len(found)
+
+
+def test_a_name_in_a_binary_may_be_another(repo: Repo) -> None:
+    """What stands beside ERRORTOKEN in a program is no value of TOKEN."""
+    value = made_up()["v"]
+    commit(repo, "program.bin", f"\0\0OLDSMTP_PASSWORD\0{value}\0".encode() + bytes(90))
+
+    assert [] == leaks.check(repo)

@@ -24,7 +24,7 @@ def test_passwords_with_signs(judge: Judge) -> None:
     for _ in range(500):
         password = chosen.choice(string.ascii_letters) + "".join(chosen.choice(SIGNS) for _ in range(19))
         text = f"SMTP_PASSWORD={password}\n".encode()
-        if all(judge.dismisses(candidate) for candidate in lines.candidates(text, "a.env")):
+        if all(judge.dismisses(candidate) for candidate in lines.candidates(text, "a.env", [0])):
             missed.append(password)
 
     assert [] == missed

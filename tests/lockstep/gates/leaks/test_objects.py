@@ -14,7 +14,9 @@ def test_a_clean_history(repo: Repo) -> None:
     found = leaks.check(repo)
 
     assert [] == found
-    assert (1, 2) == (found.looked["commits"], found.looked["blobs"])
+    assert {"commits": 1, "objects": 5, "blobs": 2} == {
+        noun: found.looked[noun] for noun in ("commits", "objects", "blobs")
+    }
 
 
 def test_a_leak_in_many_versions_is_one_finding(repo: Repo) -> None:
