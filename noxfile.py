@@ -215,36 +215,35 @@ def attacks(session: nox.Session) -> None:
     test(session, EVERYTHING, listed)
 
 
+def measure(session: nox.Session, module: str) -> None:
+    """Run a module of bench with everything that it compares."""
+    only_in_the_template(session)
+    install(session, [*EVERYTHING, "requirements/bench.txt"])
+    session.run("python", "-m", module, *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against other loaders and an empty tasks.py; fails when a bound is broken."""
-    only_in_the_template(session)
-    install(session, [*EVERYTHING, "requirements/bench.txt"])
-    session.run("python", "-m", "bench", *session.posargs)
+    measure(session, "bench")
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
     """The gates' own cases through the gates and their peers; writes docs/peers.md."""
-    only_in_the_template(session)
-    install(session, [*EVERYTHING, "requirements/bench.txt"])
-    session.run("python", "-m", "bench.peers", *session.posargs)
+    measure(session, "bench.peers")
 
 
 @nox.session
 def corpus(session: nox.Session) -> None:
     """Recall, precision and F1 of the leaks gate and its peers on a corpus: nox -s corpus -- FOLDER."""
-    only_in_the_template(session)
-    install(session, [*EVERYTHING, "requirements/bench.txt"])
-    session.run("python", "-m", "bench.leaks", *session.posargs)
+    measure(session, "bench.leaks")
 
 
 @nox.session
 def mutation(session: nox.Session) -> None:
     """Whether tests notice wrong code: all mutants of modules that only compute, and a sample of the others."""
-    only_in_the_template(session)
-    install(session, [*EVERYTHING, "requirements/bench.txt"])
-    session.run("python", "-m", "bench.mutation", *session.posargs)
+    measure(session, "bench.mutation")
 
 
 @nox.session(venv_backend="none")

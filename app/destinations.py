@@ -1,6 +1,6 @@
 """Where SMS may go: to the countries of SMS_COUNTRIES, and to numbers that cost what a phone costs.
 
-Whoever has a token, or makes a client send, could otherwise earn by each SMS to a number of theirs (SMS pumping).
+Without these limits, somebody with a token could send SMS to expensive numbers and be paid for each: SMS pumping.
 """
 
 import phonenumbers

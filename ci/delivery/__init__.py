@@ -11,7 +11,7 @@ def _lazily(name: str) -> None:
         return
 
     def load(attribute: str) -> object:
-        if attribute.startswith("__"):  # of whoever looks at every module
+        if attribute.startswith("__"):  # such as those that inspect asks of every module
             raise AttributeError(attribute)
         sys.modules.pop(name, None)
         return getattr(importlib.import_module(name), attribute)

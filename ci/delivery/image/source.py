@@ -89,8 +89,8 @@ class Source:
     def stage(self, machine: str) -> str:
         """Return a name for the result of the Dockerfile's stage `packages`: the same for the same lock file.
 
-        It is empty when there is no such stage, when it is not the first, or when it takes more than the packages
-        and their lock file.
+        The name is empty if the Dockerfile has no such stage, if the stage is not the first one, or if it copies
+        more than the packages and their lock file.
         """
         found, lock = _STAGE.search(self.dockerfile), self.declared.packages
         if not found or not lock or _FROM.search(self.dockerfile, 0, found.start()):

@@ -91,7 +91,7 @@ def check_staged(repo: Repo) -> Findings:
 
 def _known(git: Git, look: Look) -> Known:
     folder = git("rev-parse", "--path-format=absolute", "--git-common-dir").decode(errors="surrogateescape")
-    return Known(known.record(Path(folder.rstrip("\n")), look.rules))
+    return Known(known.record(Path(folder.rstrip("\n")), look.state()))
 
 
 def _findings(reader: Reader, looked: dict[str, int]) -> Findings:

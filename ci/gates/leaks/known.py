@@ -1,4 +1,4 @@
-"""What was looked at before by the same rules and held no leak: nobody waits for it twice.
+"""What an earlier look with the same rules found to hold no leak, and this one need not read again.
 
 There is a record for each repository and state of the rules, outside of every checkout, for its owner alone; and
 none where `CI` is set, for such a machine may keep what a pull request wrote.
@@ -19,7 +19,7 @@ from ci.ground.errors import MachineError
 
 CODE = Path(__file__).parents[2]
 CHUNK = 10_000  # items of one question to SQLite
-KEPT = 30 * 24 * 3600  # seconds that a record is kept that nobody asks for
+KEPT = 30 * 24 * 3600  # seconds after its last use that a record is kept
 
 
 class Known:
@@ -45,13 +45,13 @@ class Known:
             self._without(error)
 
     def _without(self, error: sqlite3.DatabaseError) -> None:
-        """Look at everything; what is no database is removed, unlike one that is locked or has no room."""
+        """Go on without the record, and remove it if it is damaged; one that is locked or full stays."""
         self._tables = ["main"]
         if self.record and not isinstance(error, sqlite3.OperationalError):
             self.record.unlink(missing_ok=True)
 
     def new(self, items: Iterable[str]) -> Iterator[str]:
-        """Give those items that nobody has looked at, in their order."""
+        """Give the items that are not known, in their order."""
         chunk: dict[bytes, str] = {}
         for item in items:
             chunk[_digest(item)] = item
@@ -102,7 +102,7 @@ def record(repository: Path, rules: str) -> Path | None:
         return None
     path = folder / hashlib.sha256(f"{repository.resolve()}\0{rules}".encode()).hexdigest()[:32]
     with suppress(OSError):
-        path.touch(mode=0o600)  # somebody asks for it
+        path.touch(mode=0o600)  # it is in use
         for other in folder.iterdir():
             if other.stat().st_mtime < time.time() - KEPT:
                 other.unlink()

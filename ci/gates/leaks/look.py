@@ -44,11 +44,13 @@ class Leak:
 class Look:
     """One look of the gate: the engine, what it looks for, and what it has found so far.
 
-    `own` has the digests of lines that are not findings. `rules` is a digest of everything that decides about a
-    leak; without it nothing is known from earlier looks.
+    `own` has the digests of lines that are not findings. `state` returns a digest of everything that decides about
+    a leak, and is called for a history only; where it is empty nothing is known from earlier looks.
     """
 
-    def __init__(self, engine: Engine, schema: Schema, own: Collection[bytes] = OWN, rules: str = "") -> None:
+    def __init__(
+        self, engine: Engine, schema: Schema, own: Collection[bytes] = OWN, state: Callable[[], str] = str
+    ) -> None:
         keys = list(schema.keys.values())
         self.engine = engine
         self.judge = Judge(keys)
@@ -56,7 +58,7 @@ class Look:
             self.judge.secret, {scheme for key in keys if key.secret for scheme in key.rules.get("url", ())}
         )
         self.own = own
-        self.rules = rules
+        self.state = state
         self.leaks: list[Leak] = []
         self.size = 0
         self._parsed: tuple[bytes, parsed.Parsed | None] | None = None
@@ -65,9 +67,12 @@ class Look:
     def of(cls, repo: Repo) -> "Look":
         """Return a look with a checkout's program and schema."""
         program, schema = repo.tool("gitleaks"), repo.schema
-        keys = [(key.name, dict(key.rules), dict(key.meta)) for key in schema.keys.values()]
-        state = known.state(programs.digest(program).encode(), repr(keys).encode())
-        return cls(Gitleaks(program), schema, rules=state)
+
+        def state() -> str:
+            keys = [(key.name, dict(key.rules), dict(key.meta)) for key in schema.keys.values()]
+            return known.state(programs.digest(program).encode(), repr(keys).encode())
+
+        return cls(Gitleaks(program), schema, state=state)
 
     def at(self, feed: Feed) -> None:
         """Find what may be leaks in a feed, and keep what the judge does not dismiss."""
